@@ -1,0 +1,109 @@
+"""The exceptions of Tapewatch. The class says who has to act; the text is for people.
+
+    TapewatchError
+    ├── ConfigError           the user: a flag, setting or file is wrong
+    ├── BudgetRefused         the user: the plan costs more calls than a run may spend unasked
+    ├── QuotaExhausted        time: the vendor's limit resets later than the run may wait
+    ├── EngineUnreachable     the user: no engine answers on the socket
+    ├── SourceError           something about the vendor's answer
+    │   ├── Transient         nobody: the window is asked again after a backoff
+    │   ├── RateLimited       nobody: the host is left alone for `wait` seconds
+    │   ├── Malformed         nobody yet: the answer is quarantined and the window asked again
+    │   ├── Rejected          the user: the vendor refuses this request for good
+    │   │   └── Unauthorized  the user: the key is missing, wrong or lacks a role
+    │   └── NothingBefore     the planner: no bar at or before the time asked for
+    └── StoreError            the operator: the database cannot be used
+        ├── StoreBusy         time: another engine holds it
+        └── StoreRefused      the user: another origin, a newer version, a foreign file
+
+Errors of libraries are translated once, at the adapter that calls them, with `from`.
+Exit codes are promises of the command line: 2 usage or configuration, 3 failed, 75 try again later.
+"""
+
+
+class TapewatchError(Exception):
+    """Base of everything that is reported to users as one sentence without a traceback."""
+
+    exit_code = 3
+
+
+class ConfigError(TapewatchError):
+    """A flag, setting or file is wrong; the text names it and says what would be right."""
+
+    exit_code = 2
+
+
+class BudgetRefused(TapewatchError):
+    """A plan needs more calls than a run may spend without being told to (`--max_requests`)."""
+
+    exit_code = 2
+
+
+class QuotaExhausted(TapewatchError):
+    """One of the vendor's limits is used up and resets later than the run may wait."""
+
+    exit_code = 75
+
+
+class EngineUnreachable(TapewatchError):
+    """No engine answers where one was expected."""
+
+
+class SourceError(TapewatchError):
+    """The vendor's answer cannot be used."""
+
+
+class Transient(SourceError):
+    """A fault that usually passes: connection lost, deadline missed, a 5xx status."""
+
+
+class RateLimited(SourceError):
+    """The vendor's limit is reached; nothing may be sent to the host for `wait` seconds."""
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Malformed(SourceError):
+    """The answer is not what the contract says. `raw` is its beginning, for the quarantine."""
+
+    def __init__(self, message: str, reason: str, raw: bytes = b"") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.raw = raw
+
+
+class Rejected(SourceError):
+    """The vendor refuses this request and would refuse it again (400, 403, 404 for a name, 405)."""
+
+
+class Unauthorized(Rejected):
+    """The key is missing or wrong (401), or lacks a role (403)."""
+
+
+class NothingBefore(SourceError):
+    """No bar at or before the time asked for (404 with times).
+
+    `first` is the first available bar in UTC epoch seconds, None when the vendor does not say.
+    """
+
+    def __init__(self, message: str, first: int | None) -> None:
+        super().__init__(message)
+        self.first = first
+
+
+class StoreError(TapewatchError):
+    """The database cannot be read or written."""
+
+
+class StoreBusy(StoreError):
+    """Another engine holds the database."""
+
+    exit_code = 75
+
+
+class StoreRefused(StoreError):
+    """The database belongs to another origin or a newer version; nothing was written."""
+
+    exit_code = 2
