@@ -1,0 +1,31 @@
+"""One `clean()` for all text that others wrote: vendor names and messages, error texts, file contents.
+
+Untrusted text reaches a terminal, a log line or a table only through here. Control characters would
+let a data source move the cursor, write the clipboard (OSC 52) or start another command; bidi and
+zero-width characters would let one name look like another.
+"""
+
+import re
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1 (0x9b is CSI on 8-bit terminals)
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"  # invisible or bidi
+    "\ud800-\udfff"  # lone surrogates: no encoder accepts them
+    "\U000e0000-\U000e007f]+"  # tags
+)
+_NAME = re.compile(r"[A-Za-z0-9._:/+$@-]{1,100}")
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """`text` on one line without control, bidi, zero-width or surrogate characters.
+
+    Each run of them becomes one space (nothing is joined that was apart); at most `limit` characters,
+    the cut marked by an ellipsis.
+    """
+    flat = _UNSAFE.sub(" ", text[: 4 * limit]).strip()
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be an identifier: what a market, an instrument or an asset is called."""
+    return _NAME.fullmatch(text) is not None
