@@ -1,0 +1,114 @@
+"""What has been asked for and answered, and what was absent from the answers. Pure.
+
+Every grid slot of a wanted span is exactly one of: before the history starts, stored, a gap (asked
+and answered, yet absent or rejected), or not asked. Coverage says which spans were asked and answered
+with which field groups; a gap says where an answer had no usable row. Neither is ever derived from a
+maximum timestamp or a count of pages.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from core.datasets import SeriesKey
+from core.windows import Grain, Window, clip, intersect, merge, subtract
+
+SAME_SIGHTING_SECONDS = 1_800
+FIRST_RECHECK_SECONDS = 3_600
+CONFIRMED_RECHECK_SECONDS = 7 * 86_400
+
+
+class Covered(NamedTuple):
+    """`window` was asked for with `groups` and answered."""
+
+    groups: frozenset[str]
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Slots of `window` that an answer left out (`absent`), or gave unusably (`rejected`).
+
+    A gap seen twice, at least half an hour apart, is confirmed: the vendor does not have it for now,
+    which is an explanation. Until then it is a new hole. Times are UTC epoch seconds.
+    """
+
+    window: Window
+    cause: str
+    sightings: int = 1
+    first_seen: int = 0
+    last_seen: int = 0
+    next_check: int = 0
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.sightings > 1
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """What a store knows of one series.
+
+    `history_start` is the vendor's first bar (UTC epoch seconds), None until an answer settled it.
+    `last_bar` is the start of the newest closed bar stored.
+    """
+
+    id: int
+    key: SeriesKey
+    exchange_symbol: str | None = None
+    history_start: int | None = None
+    last_bar: int | None = None
+    rows: int = 0
+    has_constants: bool = False
+    covered: tuple[Covered, ...] = ()
+    gaps: tuple[Gap, ...] = field(default=())
+
+
+def missing(span: Window, groups: Iterable[str], covered: Iterable[Covered]) -> list[Window]:
+    """The parts of `span` that were not yet asked for with every one of `groups`."""
+    covered = tuple(covered)
+    holes: list[Window] = []
+    for group in groups:
+        holes += subtract([span], [entry.window for entry in covered if group in entry.groups])
+    return merge(holes)
+
+
+def absent(window: Window, present: Iterable[int], grain: Grain) -> list[Window]:
+    """The runs of grid slots of `window` without a bar in `present` (bar starts, any order)."""
+    return subtract([window], [Window(ts, ts + grain.seconds) for ts in present])
+
+
+def sight(known: Iterable[Gap], window: Window, absences: Iterable[tuple[Window, str]], now: int) -> list[Gap]:
+    """The gaps of a series after `window` was answered with `absences` (spans and their causes).
+
+    What is no longer absent inside `window` is forgotten, what is absent again has been seen once more,
+    and gaps outside `window` stay as they were.
+    """
+    known = list(known)
+    after: list[Gap] = []
+    for gap in known:
+        after += [replace(gap, window=rest) for rest in subtract([gap.window], [window])]
+    for span, cause in absences:
+        earlier = [gap for gap in known if intersect([gap.window], [span])]
+        for gap in earlier:
+            for part in intersect([gap.window], [span]):
+                after.append(_seen_again(gap, part, cause, now))
+        for part in subtract([span], [gap.window for gap in earlier]):
+            after.append(Gap(part, cause, 1, now, now, now + FIRST_RECHECK_SECONDS))
+    return sorted(after, key=lambda gap: gap.window)
+
+
+def without_prehistory(gaps: Iterable[Gap], history_start: int) -> list[Gap]:
+    """The gaps that are left once it is known that the history starts at `history_start`."""
+    kept = []
+    for gap in gaps:
+        window = clip(gap.window, Window(history_start, max(history_start, gap.window.end)))
+        if window.seconds:
+            kept.append(replace(gap, window=window))
+    return kept
+
+
+def _seen_again(gap: Gap, part: Window, cause: str, now: int) -> Gap:
+    if now - gap.last_seen < SAME_SIGHTING_SECONDS:
+        return replace(gap, window=part, cause=cause)
+    return Gap(part, cause, gap.sightings + 1, gap.first_seen, now, now + CONFIRMED_RECHECK_SECONDS)

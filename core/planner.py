@@ -1,0 +1,170 @@
+"""What is missing, in which order it is asked for, and what that costs. Pure: time is passed in.
+
+Missing work of a series is its wanted span minus what is covered, plus gaps whose next check is due,
+plus the tail (running bars and the newest closed ones, read again because calls are billed and rows
+are not). Spans that touch are one run; a run is cut into pages of the vendor's cap from its newest end.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from core.coverage import SeriesState, missing
+from core.datasets import SeriesKey, closed_until, page_seconds
+from core.windows import GRAINS, Grain, Window, clip, intersect, merge, pages
+
+RECHECK_HORIZON_SECONDS = 7_200
+EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
+BYTES_PER_ROW = 135  # a gzipped row of the default groups, measured
+BACKFILL, TAIL, GAP, PROBE = "backfill", "tail", "gap", "probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a plan treats what is stored.
+
+    `recheck` closed bars are read again; `full_refresh` asks for everything whatever is covered.
+    """
+
+    groups: tuple[str, ...]
+    recheck: int = 3
+    newest_first: bool = True
+    full_refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One series and the span of it that is asked for; `listed` is the metadata's first bar, if known."""
+
+    key: SeriesKey
+    start: int | None = None
+    end: int | None = None
+    listed: int | None = None
+    last: int | None = None
+
+
+class Fetch(NamedTuple):
+    """One call: `window` of `series`, and why."""
+
+    series: SeriesState
+    window: Window
+    reason: str
+    attempt: int = 1
+
+    @property
+    def grain(self) -> Grain:
+        return GRAINS[self.series.key.interval]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """The runs of missing work of one series, newest first. `span` is what was wanted, on the grid."""
+
+    series: SeriesState
+    span: Window
+    runs: tuple[Window, ...]
+    backfill: tuple[Window, ...]
+    gaps: tuple[Window, ...]
+    newest_first: bool = True
+
+    @property
+    def grain(self) -> Grain:
+        return GRAINS[self.series.key.interval]
+
+    @property
+    def requests(self) -> int:
+        size = page_seconds(self.grain)
+        return sum(math.ceil(run.seconds / size) for run in self.runs)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.grain.bars(run) for run in self.runs)
+
+    def fetches(self) -> Iterator[Fetch]:
+        """The calls, lazily, in order."""
+        runs = self.runs if self.newest_first else reversed(self.runs)
+        for run in runs:
+            for page in pages(run, page_seconds(self.grain), newest_first=self.newest_first):
+                yield Fetch(self.series, page, self._reason(page))
+
+    def _reason(self, page: Window) -> str:
+        if intersect([page], self.backfill):
+            return BACKFILL
+        return GAP if intersect([page], self.gaps) else TAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one operation will ask for. `metadata_requests` were spent on making it."""
+
+    series: tuple[SeriesPlan, ...]
+    metadata_requests: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def requests(self) -> int:
+        return sum(part.requests for part in self.series)
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.series)
+
+    def fetches(self) -> Iterator[Fetch]:
+        """All calls, one page of every series in turn, so that no series waits for another's past."""
+        return round_robin([part.fetches() for part in self.series])
+
+    def reasons(self) -> dict[str, int]:
+        """Calls by reason; walks the plan."""
+        return dict(Counter(fetch.reason for fetch in self.fetches()))
+
+
+def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -> SeriesPlan:
+    """What to ask for of one series at server time `now` (UTC epoch seconds)."""
+    grain = GRAINS[wanted.key.interval]
+    span = wanted_span(wanted, series, grain, now)
+    if not span.seconds:
+        return SeriesPlan(series, span, (), (), (), policy.newest_first)
+    past = clip(span, Window(span.start, max(span.start, closed_until(now, grain))))
+    backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)
+    due = intersect([gap.window for gap in series.gaps if gap.next_check <= now], [span])
+    runs = merge([*backfill, *due, tail(span, grain, policy.recheck, now)])
+    return SeriesPlan(series, span, tuple(reversed(runs)), tuple(backfill), tuple(due), policy.newest_first)
+
+
+def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> Window:
+    """The span on the grid that exists to be asked for: from the history's start to the running bar."""
+    known_start = series.history_start if series.history_start is not None else wanted.listed
+    starts = [start for start in (wanted.start, known_start) if start is not None]
+    start = grain.floor(max(starts)) if starts else grain.floor(EARLIEST_BAR)
+    ends = [grain.floor(now) + grain.seconds]
+    if wanted.end is not None:
+        ends.append(grain.ceil(wanted.end))
+    if wanted.last is not None:
+        ends.append(grain.floor(wanted.last) + grain.seconds)
+    return Window(start, max(start, min(ends)))
+
+
+def tail(span: Window, grain: Grain, recheck: int, now: int) -> Window:
+    """Running bars, the last `recheck` closed ones and all that closed within the horizon, inside `span`."""
+    running_end = grain.floor(now) + grain.seconds
+    if recheck == 0:
+        return clip(Window(closed_until(now, grain), running_end), span)
+    by_count = closed_until(now, grain) - recheck * grain.seconds
+    by_age = grain.floor(now - RECHECK_HORIZON_SECONDS)
+    return clip(Window(min(by_count, by_age), running_end), span)
+
+
+def round_robin(sources: Sequence[Iterator[Fetch]]) -> Iterator[Fetch]:
+    """One of each in turn until all are exhausted."""
+    waiting = list(sources)
+    while waiting:
+        still_waiting = []
+        for source in waiting:
+            if (fetch := next(source, None)) is not None:
+                yield fetch
+                still_waiting.append(source)
+        waiting = still_waiting
+
+
