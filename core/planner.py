@@ -166,5 +166,3 @@ def round_robin(sources: Sequence[Iterator[Fetch]]) -> Iterator[Fetch]:
                 yield fetch
                 still_waiting.append(source)
         waiting = still_waiting
-
-

@@ -1,0 +1,144 @@
+"""Where data comes from: the Source protocol, what it returns, and the cache in front of listings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import msgspec
+
+from core.cache import Cache
+from core.datasets import Dataset, SeriesKey
+from core.errors import ConfigError
+from core.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be used: `ts` when it could be read, `raw` its text (at most 4 kB)."""
+
+    reason: str
+    detail: str
+    raw: str
+    ts: int | None = None
+
+
+@dataclass(slots=True)
+class Page:
+    """One decoded history answer, rows as `core.records` types in the vendor's order.
+
+    `server_time` is the answer's `Date` (UTC epoch seconds); `constants()` reads what the first row says
+    about the whole series, which is needed once a series and costs a second look at the page.
+    """
+
+    rows: list[Any]
+    server_time: int
+    rejected: list[RejectedRow] = field(default_factory=list)
+    constants: Callable[[], dict[str, Any]] = dict
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """A listed instrument. Times are UTC epoch seconds; `first` and `last` bound its trades."""
+
+    market: str
+    name: str
+    exchange_symbol: str
+    status: str
+    base: str
+    quote: str
+    first: int | None = None
+    last: int | None = None
+    trades: int = 0
+    perpetual: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == "ACTIVE"
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """An asset in the vendor's top list, in rank order."""
+
+    id: int
+    symbol: str
+    volume_30d_usd: float = 0.0
+
+
+class AssetPage(msgspec.Struct, frozen=True):
+    assets: list[Asset]
+    is_last: bool
+
+
+class Source(Protocol):
+    """A vendor. Every call is one request: no retries, no waiting, no clock; the runner does that.
+
+    All methods raise the classes of `core.errors.SourceError` and nothing else. `origin` names who
+    answered (the vendor, or `sandbox:<seed>`), empty until the first answer; `server_time` is the
+    newest `Date` seen and the monotonic time at which it came.
+    """
+
+    name: str
+    origin: str
+    calls: int
+
+    def now(self) -> float:
+        """The vendor's time in UTC epoch seconds: its last `Date` plus the time since, else our clock's."""
+        ...
+
+    async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
+        """The bars that start in `window`; NothingBefore when the history starts later."""
+        ...
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]:
+        """Every mapped instrument of a market, inactive ones included; kind is spot or futures."""
+        ...
+
+    async def top_assets(self, page: int) -> AssetPage:
+        """Assets by 30-day spot quote volume, 100 a page, first page 1."""
+        ...
+
+    async def rate_limit(self) -> None:
+        """Ask for the account's limits; they arrive through the quota's headers."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class CachedListings:
+    """A source's listings through a cache; history always goes to the vendor.
+
+    Listings are cached as JSON bytes, so that every backend keeps the same thing.
+    """
+
+    def __init__(self, source: Source, cache: Cache, ttl: float) -> None:
+        self._source = source
+        self._cache = cache
+        self._ttl = ttl
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]:
+        key = f"{self._source.name}:instruments:{kind}:{market}"
+        if (cached := await self._cache.get(key)) is not None:
+            return msgspec.json.decode(cached, type=list[Instrument])
+        fresh = await self._source.instruments(kind, market)
+        await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
+        return fresh
+
+    async def top_assets(self, page: int) -> AssetPage:
+        key = f"{self._source.name}:top_assets:{page}"
+        if (cached := await self._cache.get(key)) is not None:
+            return msgspec.json.decode(cached, type=AssetPage)
+        fresh = await self._source.top_assets(page)
+        await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
+        return fresh
+
+
+def open_source(name: str, **options: object) -> Source:
+    """The source registered under the entry point `tapewatch.sources` as `name`, ours included.
+
+    Raises ConfigError naming the sources that exist.
+    """
+    found = {point.name: point for point in entry_points(group="tapewatch.sources")}
+    if name not in found:
+        raise ConfigError(f"there is no source {name!r}; installed: {', '.join(sorted(found)) or 'none'}")
+    source: Source = found[name].load()(**options)
+    return source

@@ -1,0 +1,133 @@
+"""Where rows live: what one window commits, what comes back, and the Store protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from core.coverage import Gap, SeriesState
+from core.datasets import Dataset, SeriesKey
+from core.errors import ConfigError
+from core.events import AlertChanged
+from core.sources import RejectedRow
+from core.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that one answered window changes, written in one transaction or not at all.
+
+    `rows` are tuples `(ts, *values)` in the order of `columns`, one per ts, ascending; bars that start
+    before `closed_before` are closed. `sent_at` (milliseconds) orders answers: a row that came from a
+    later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds.
+    """
+
+    series: SeriesState
+    dataset: Dataset
+    groups: tuple[str, ...]
+    columns: tuple[str, ...]
+    window: Window
+    rows: Sequence[tuple[Any, ...]]
+    closed_before: int
+    known_at: int
+    sent_at: int
+    covered: Window | None
+    absences: Sequence[tuple[Window, str]] = ()
+    rejected: Sequence[RejectedRow] = ()
+    constants: dict[str, Any] = field(default_factory=dict)
+    history_start: int | None = None
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a commit did; `state` is the series afterwards."""
+
+    state: SeriesState
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    restated: int = 0
+    quarantined: int = 0
+    new_gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run in the journal; `summary` is the object that `--output json` prints, as far as it got."""
+
+    run_id: str
+    engine: str
+    data_type: str
+    interval: str
+    label: str
+    state: str
+    created: float
+    started: float | None
+    finished: float | None
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeries:
+    """One series of a run in the journal."""
+
+    run_id: str
+    series: str
+    state: str
+    windows_done: int
+    windows_total: int
+    rows: int
+    error: str = ""
+
+
+class Store(Protocol):
+    """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that.
+
+    Methods raise the classes of `core.errors.StoreError` and nothing else.
+    """
+
+    url: str
+
+    async def claim_origin(self, origin: str) -> None:
+        """Remember who the rows come from; StoreRefused, naming both, when it was somebody else."""
+        ...
+
+    async def series(
+        self, source: str, keys: Sequence[SeriesKey], *, create: bool = True
+    ) -> list[SeriesState]:
+        """The states of `keys`, in their order; unknown ones are created, or get id 0 without `create`.
+
+        A key may name the exchange's own symbol of a series that is known by its mapped id.
+        """
+        ...
+
+    async def commit(self, commit: Commit) -> Written:
+        """Write one window: rows, coverage, gaps, quarantine and restatements, atomically."""
+        ...
+
+    async def quarantine(
+        self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
+    ) -> None:
+        """Keep an answer that could not be used at all."""
+        ...
+
+    async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
+        """The vendor's history starts at `first`: remember it and forget the gaps before it."""
+        ...
+
+    async def journal(
+        self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
+    ) -> None:
+        """Record runs, their series and alerts, replacing what was recorded of each."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def sqlite_path(url: str) -> str:
+    """The file that an SQLAlchemy-style `sqlite:///` URL names. Raises ConfigError for another form."""
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
+        raise ConfigError(f"--db {url!r}: write sqlite:///relative.db or sqlite:////absolute.db")
+    return parts.path[1:]

@@ -1,0 +1,243 @@
+"""The CoinDesk Data API: one request a call, answers to records, statuses to errors.
+
+No retries, no waiting, no limits: the runner has one policy for every source. The HTTP status decides
+first, then whether `Err` says something; the numbers in `Err.type` are undocumented and decide nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from core.datasets import Dataset, SeriesKey
+from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Transient, Unauthorized
+from core.failpoints import failpoint
+from core.limits import exhausted_wait
+from core.records import in_groups
+from core.sources import Asset, AssetPage, Instrument, Page
+from core.sources.decode import ErrorInfo, decode_error, decode_page, first_row, malformed
+from core.sources.http import Answer, HttpClient, HttpOptions
+from core.text import clean, is_name
+from core.windows import GRAINS, Window
+
+SANDBOX_HEADER = "X-Tapewatch-Sandbox"
+TOP_LIST_PAGE = 100
+VOLUME_30D = "SPOT_MOVING_30_DAY_QUOTE_VOLUME_USD"
+ALL_STATUSES = "ACTIVE,IGNORED,RETIRED,EXPIRED,READY_FOR_DECOMMISSIONING,RETIRED_UNMAPPED"
+
+Observe = Callable[[Mapping[str, str]], None]
+
+
+class CoinDeskSource:
+    """Implements `core.sources.Source`. `observe` sees the headers of every answer (the quota's ears)."""
+
+    name = "coindesk"
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        http: HttpOptions | None = None,
+        observe: Observe = lambda _headers: None,
+    ) -> None:
+        headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
+        self._http = HttpClient(base_url, headers, http or HttpOptions())
+        self._observe = observe
+        self._anchor: tuple[float, float] | None = None
+        self.origin = ""
+        self.calls = 0
+
+    def now(self) -> float:
+        if self._anchor is None:
+            return time.time()
+        date, heard_at = self._anchor
+        return date + time.monotonic() - heard_at
+
+    async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
+        grain = GRAINS[key.interval]
+        params = {
+            "market": key.market,
+            "instrument": key.instrument,
+            "groups": ",".join(groups),
+            "limit": str(grain.bars(window)),
+            "to_ts": str(window.end - grain.seconds),
+        }
+        answer = await self._get(f"{dataset.path}/{grain.path}", params)
+        rows, rejected, err = decode_page(dataset, tuple(groups), answer.body)
+        failpoint("after_parse")
+        if err.message or err.type is not None:
+            raise Transient(f"the vendor answered 200 with an error: {clean(err.message)}")
+        return Page(
+            rows, self._date(answer), rejected, lambda: _constants(dataset, tuple(groups), answer.body)
+        )
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]:
+        answer = await self._get(
+            f"/{kind}/v1/markets/instruments",
+            {"market": market, "instrument_status": ALL_STATUSES, "groups": "ID"},
+        )
+        listing = _decode(answer.body, _Listing)
+        entries = listing.Data.get(market, _Market()).instruments
+        return [_instrument(kind, market, name, entry) for name, entry in entries.items() if is_name(name)]
+
+    async def top_assets(self, page: int) -> AssetPage:
+        answer = await self._get(
+            "/asset/v1/top/list",
+            {
+                "page": str(page),
+                "page_size": str(TOP_LIST_PAGE),
+                "sort_by": VOLUME_30D,
+                "sort_direction": "DESC",
+                "groups": "ID,VOLUME",
+            },
+        )
+        top = _decode(answer.body, _TopList).Data
+        assets = [Asset(row.ID, row.SYMBOL, row.volume or 0.0) for row in top.LIST if is_name(row.SYMBOL)]
+        return AssetPage(assets, is_last=not top.LIST or page * TOP_LIST_PAGE >= top.STATS.TOTAL_ASSETS)
+
+    async def rate_limit(self) -> None:
+        await self._get("/admin/v2/rate/limit", {})
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _get(self, path: str, params: Mapping[str, str]) -> Answer:
+        self.calls += 1
+        answer = await self._http.get(path, params)
+        self._learn(answer)
+        if answer.status != 200:
+            raise _refusal(answer, path, params)
+        if "json" not in answer.headers.get("Content-Type", "json").lower():
+            raise malformed("content type " + answer.headers["Content-Type"], answer.body)
+        return answer
+
+    def _learn(self, answer: Answer) -> None:
+        if (date := _parse_date(answer.headers)) is not None:
+            self._anchor = (date, time.monotonic())
+        mark = answer.headers.get(SANDBOX_HEADER)
+        # A proxy's error page carries neither: it says nothing about who answers.
+        if mark is not None or "X-RateLimit-Limit" in answer.headers:
+            self.origin = _origin(mark)
+        self._observe(answer.headers)
+
+    def _date(self, answer: Answer) -> int:
+        date = _parse_date(answer.headers)
+        return int(self.now() if date is None else date)
+
+
+def _origin(mark: str | None) -> str:
+    if mark is None:
+        return "coindesk"
+    return f"sandbox:{clean(mark.removeprefix('seed='), 40)}"
+
+
+def _parse_date(headers: Mapping[str, str]) -> float | None:
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def _refusal(answer: Answer, path: str, params: Mapping[str, str]) -> SourceError:
+    """The error class of a status other than 200 (contract section 1.4)."""
+    err = decode_error(answer.body)
+    said = clean(err.message) or f"HTTP {answer.status}"
+    about = " ".join(params[name] for name in ("market", "instrument") if name in params) or path
+    if answer.status == 429:
+        return RateLimited(f"rate limit reached: {said}", exhausted_wait(answer.headers))
+    if answer.status in {401, 403}:
+        return Unauthorized(f"the vendor refuses the key ({answer.status}): {said}; set TAPEWATCH_API_KEY")
+    if answer.status == 404:
+        return _not_found(err, about, said)
+    if 400 <= answer.status < 500 and answer.status not in {408, 425}:
+        return Rejected(f"{about}: the vendor refuses the request ({answer.status}): {said}")
+    return Transient(f"{about}: HTTP {answer.status}: {said}")
+
+
+def _not_found(err: ErrorInfo, about: str, said: str) -> SourceError:
+    if err.first is not None:
+        return NothingBefore(f"{about}: {said}", err.first)
+    return Rejected(f"{about}: not found: {said}")
+
+
+def _constants(dataset: Dataset, groups: tuple[str, ...], body: bytes) -> dict[str, Any]:
+    """What the first row says about its series; an odd value is left out, rows are checked elsewhere."""
+    row = first_row(body)
+    found = {"exchange_symbol": row.get("INSTRUMENT"), "instrument": row.get("MAPPED_INSTRUMENT")}
+    for column in in_groups(dataset.constants, groups):
+        found[column.name] = row.get(column.field)
+    kinds = {column.name: column.kind for column in dataset.constants}
+    return {name: value for name, value in found.items() if isinstance(value, kinds.get(name, str))}
+
+
+class _Mapping(msgspec.Struct):
+    BASE: str | None = None
+    QUOTE: str | None = None
+    INDEX_UNDERLYING: str | None = None
+    QUOTE_CURRENCY: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    INSTRUMENT: str = ""
+    INSTRUMENT_STATUS: str = "ACTIVE"
+    INSTRUMENT_MAPPING: _Mapping | None = None
+    FIRST_TRADE_SPOT_TIMESTAMP: int | None = None
+    LAST_TRADE_SPOT_TIMESTAMP: int | None = None
+    TOTAL_TRADES_SPOT: int | None = None
+    FIRST_TRADE_FUTURES_TIMESTAMP: int | None = None
+    LAST_TRADE_FUTURES_TIMESTAMP: int | None = None
+    TOTAL_TRADES_FUTURES: int | None = None
+    CONTRACT_EXPIRATION_TS: int | None = None
+
+
+class _Market(msgspec.Struct):
+    instruments: dict[str, _Entry] = {}
+
+
+class _Listing(msgspec.Struct):
+    Data: dict[str, _Market]
+
+
+class _TopAsset(msgspec.Struct):
+    ID: int
+    SYMBOL: str
+    volume: float | None = msgspec.field(default=None, name=VOLUME_30D)
+
+
+class _Stats(msgspec.Struct):
+    TOTAL_ASSETS: int
+
+
+class _Top(msgspec.Struct):
+    STATS: _Stats
+    LIST: list[_TopAsset]
+
+
+class _TopList(msgspec.Struct):
+    Data: _Top
+
+
+def _decode(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(str(error), body) from error
+
+
+def _instrument(kind: str, market: str, name: str, entry: _Entry) -> Instrument:
+    mapping = entry.INSTRUMENT_MAPPING or _Mapping()
+    spot = kind == "spot"
+    return Instrument(
+        market=market,
+        name=name,
+        exchange_symbol=clean(entry.INSTRUMENT),
+        status=entry.INSTRUMENT_STATUS,
+        base=(mapping.BASE if spot else mapping.INDEX_UNDERLYING) or "",
+        quote=(mapping.QUOTE if spot else mapping.QUOTE_CURRENCY) or "",
+        first=entry.FIRST_TRADE_SPOT_TIMESTAMP if spot else entry.FIRST_TRADE_FUTURES_TIMESTAMP,
+        last=entry.LAST_TRADE_SPOT_TIMESTAMP if spot else entry.LAST_TRADE_FUTURES_TIMESTAMP,
+        trades=(entry.TOTAL_TRADES_SPOT if spot else entry.TOTAL_TRADES_FUTURES) or 0,
+        perpetual=name.endswith("-PERPETUAL"),
+    )

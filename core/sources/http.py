@@ -1,0 +1,110 @@
+"""One HTTP GET with every bound that an untrusted answer needs. Knows nothing of the vendor's format.
+
+Bodies are read under a total deadline with caps on wire and decoded bytes, because a per-read timeout
+never ends a body of one byte a second and `read()` would inflate a megabyte of gzip into a gigabyte.
+Redirects are refused, so that a key never leaves its origin; the environment's proxies and netrc are
+ignored.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from core.errors import Malformed, Transient
+from core.failpoints import failpoint
+
+WIRE_CAP = 8 * 1024 * 1024
+DECODED_CAP = 32 * 1024 * 1024
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """`connections` at once to the host; the other figures are seconds."""
+
+    connections: int = 16
+    connect_timeout: float = 5.0
+    total_timeout: float = 10.0
+    compress: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """A keep-alive pool to one origin; the session is opened by the first `get`."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], options: HttpOptions) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {**headers, "Accept-Encoding": "gzip" if options.compress else "identity"}
+        self._options = options
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str, params: Mapping[str, str]) -> Answer:
+        """Raises Transient for anything the network does, Malformed for a body beyond its bounds."""
+        session = self._session = self._session or self._open()
+        failpoint("before_request")
+        try:
+            async with session.get(self._base_url + path, params=params, allow_redirects=False) as response:
+                failpoint("after_headers")
+                body = await read_bounded(response)
+                failpoint("after_body")
+                return Answer(response.status, response.headers, body)
+        except TimeoutError as error:
+            raise Transient(f"no complete answer within {self._options.total_timeout:g} s") from error
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise Transient(f"connection failed: {error or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(
+            total=self._options.total_timeout, connect=self._options.connect_timeout
+        )
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._options.connections, ttl_dns_cache=300),
+            timeout=timeout,
+            headers=self._headers,
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=1024 * 1024,
+        )
+
+
+async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The decoded body. Raises Malformed beyond the caps or for an encoding we did not ask for."""
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Malformed(f"answer is encoded as {encoding!r}, which was not asked for", "encoding")
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
+    parts: list[bytes] = []
+    wire = decoded = 0
+    async for chunk in response.content.iter_any():
+        wire += len(chunk)
+        part = _inflated(inflate, chunk, DECODED_CAP - decoded) if inflate else chunk
+        decoded += len(part)
+        if wire > WIRE_CAP or decoded > DECODED_CAP:
+            raise Malformed(
+                f"answer is larger than {WIRE_CAP} bytes on the wire or {DECODED_CAP} decoded", "too_large"
+            )
+        parts.append(part)
+    if inflate and not inflate.eof:
+        raise Transient("the compressed answer ends too early")
+    return b"".join(parts)
+
+
+def _inflated(inflate: "zlib._Decompress", chunk: bytes, room: int) -> bytes:
+    try:
+        return inflate.decompress(chunk, room + 1)
+    except zlib.error as error:
+        raise Malformed(f"answer is not gzip: {error}", "encoding", chunk[:4096]) from error

@@ -1,0 +1,87 @@
+"""One engine a database file: a kernel lock beside it that dies with its holder and says who that is."""
+
+import fcntl
+import getpass
+import os
+from pathlib import Path
+
+import msgspec
+
+from core.errors import StoreBusy
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a store. `kind`: command (ends by itself), dashboard or serve (take jobs on `socket`)."""
+
+    pid: int
+    kind: str
+    socket: str
+    protocol: int
+    since: float
+    user: str = ""
+    source: str = ""
+    key: str = ""
+
+    @property
+    def takes_jobs(self) -> bool:
+        return self.kind in {"dashboard", "serve"}
+
+
+def lock_path(database: str) -> Path:
+    return Path(database + ".lock")
+
+
+class EngineLock:
+    """Held from `acquire` until `release` or the death of the process (flock, never a pid file)."""
+
+    def __init__(self, database: str) -> None:
+        self.path = lock_path(database)
+        self._file: int | None = None
+
+    def acquire(self, holder: Holder) -> None:
+        """Raises StoreBusy naming the holder when another process has the lock."""
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise StoreBusy(describe(read_holder(self.path), self.path)) from error
+        self._file = file
+        self._write(holder)
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, holder: Holder) -> None:
+        if not holder.user:
+            holder = msgspec.structs.replace(holder, user=getpass.getuser())
+        assert self._file is not None  # noqa: S101 - called by acquire only
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, msgspec.json.encode(holder), 0)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who holds the lock now; None when nobody does or the file says nothing."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            return msgspec.json.decode(os.pread(file, 65_536, 0), type=Holder)
+        except msgspec.DecodeError:
+            return None
+    finally:
+        os.close(file)
+    return None
+
+
+def describe(holder: Holder | None, path: Path) -> str:
+    if holder is None:
+        return f"another engine holds the store ({path})"
+    return f"the store is held by a {holder.kind} of user {holder.user}, pid {holder.pid} ({path})"

@@ -1,0 +1,85 @@
+"""Tables, views and upserts, derived from the data types. The only module that writes row SQL.
+
+One table a data type is keyed by (series_id, ts); what users query are the views `<data type>_<interval>`
+that join it with `series`. The migrations are literal SQL; a test holds them against what this module
+derives, so that a new column cannot be forgotten in either.
+"""
+
+from collections.abc import Iterable
+from functools import cache, lru_cache
+
+from core.datasets import DATASETS, Dataset
+from core.records import Column
+from core.windows import GRAINS, Grain
+
+BOOKKEEPING = ("series_id", "ts", "closed", "known_at", "sent_at")
+SQLITE_TYPES = {float: "REAL", int: "INTEGER", str: "TEXT"}
+
+
+def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[Column, ...]:
+    """The columns of `series` that hold what is constant within one, each name once."""
+    by_name = {column.name: column for dataset in datasets for column in dataset.constants}
+    return tuple(by_name.values())
+
+
+def create_rows_table(dataset: Dataset) -> str:
+    """DDL of a data type's table in SQLite. STRICT: a string never becomes a number."""
+    values = ",\n    ".join(f"{column.name} {SQLITE_TYPES[column.kind]}" for column in dataset.columns)
+    return (
+        f"CREATE TABLE {dataset.name} (\n"
+        "    series_id INTEGER NOT NULL REFERENCES series (id),\n"
+        "    ts INTEGER NOT NULL,\n"
+        "    closed INTEGER NOT NULL CHECK (closed IN (0, 1)),\n"
+        "    known_at INTEGER,\n"
+        "    sent_at INTEGER NOT NULL,\n"
+        f"    {values},\n"
+        "    PRIMARY KEY (series_id, ts)\n"
+        ") STRICT, WITHOUT ROWID;"
+    )
+
+
+def create_view(dataset: Dataset, grain: Grain) -> str:
+    """DDL of the view that users query for one interval."""
+    constants = "".join(f", s.{column.name}" for column in dataset.constants)
+    values = ", ".join(f"r.{column.name}" for column in dataset.columns)
+    return (
+        f"CREATE VIEW {dataset.name}_{grain.name} AS\n"
+        "SELECT s.market, s.instrument, s.exchange_symbol, r.series_id, r.ts,\n"
+        "    strftime('%Y-%m-%dT%H:%M:%SZ', r.ts, 'unixepoch') AS time,\n"
+        f"    r.closed, r.known_at{constants},\n"
+        f"    {values}\n"
+        f"FROM series AS s JOIN {dataset.name} AS r ON r.series_id = s.id\n"
+        f"WHERE s.data_type = '{dataset.name}' AND s.interval = '{grain.name}';"
+    )
+
+
+def create_everything() -> str:
+    """DDL of every data type's table and views, in the order the migrations have them."""
+    parts = []
+    for dataset in DATASETS.values():
+        parts.append(create_rows_table(dataset))
+        parts += [create_view(dataset, grain) for grain in GRAINS.values()]
+    return "\n\n".join(parts) + "\n"
+
+
+@lru_cache(maxsize=32)
+def upsert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    """One statement that writes `rows` rows of BOOKKEEPING and `columns`.
+
+    A stored row yields only to one from an answer that is as closed and was asked for no earlier, and
+    only when something differs. Columns that are not named stay as they are.
+    """
+    one = f"({', '.join('?' * (len(BOOKKEEPING) + len(columns)))})"
+    sets = ", ".join(f"{name} = excluded.{name}" for name in (*columns, "closed", "sent_at"))
+    differs = " OR ".join(f"{name} IS NOT excluded.{name}" for name in (*columns, "closed"))
+    return (
+        f"INSERT INTO {table} ({', '.join((*BOOKKEEPING, *columns))}) VALUES {', '.join([one] * rows)} "  # noqa: S608
+        f"ON CONFLICT (series_id, ts) DO UPDATE SET {sets}, known_at = coalesce(known_at, excluded.known_at) "
+        f"WHERE (excluded.closed, excluded.sent_at) >= (closed, sent_at) AND ({differs})"
+    )
+
+
+@cache
+def select_range(table: str, columns: tuple[str, ...]) -> str:
+    """Stored bars of one series in `[?, ?)`: ts, closed, sent_at, then `columns`."""
+    return f"SELECT ts, closed, sent_at, {', '.join(columns)} FROM {table} WHERE series_id = ? AND ts >= ? AND ts < ?"  # noqa: S608

@@ -1,0 +1,227 @@
+"""The SQLite store: one connection that writes and checkpoints, through aiosqlite, on one thread.
+
+WAL with synchronous FULL: what was acknowledged survives a power cut. Only this connection writes or
+checkpoints (SQLite before 3.51.3 can corrupt a WAL when two do); everyone else opens the file read-only.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from core.coverage import Covered, SeriesState, without_prehistory
+from core.datasets import SeriesKey
+from core.errors import StoreError, StoreRefused
+from core.events import AlertChanged
+from core.sources import RejectedRow
+from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
+from core.stores.migrate import migrate
+from core.stores.window_sql import QUARANTINE, read_gaps, replace_gaps, transaction, write_window
+from core.windows import Window
+
+T = TypeVar("T")
+FOREVER = Window(-(2**62), 2**62)
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA wal_autocheckpoint = 8000",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class _Connection(aiosqlite.Connection):
+    """aiosqlite, plus whole transactions as one hop to its thread."""
+
+    async def run(self, work: Callable[..., T], *args: object) -> T:
+        """`work(sqlite3 connection, *args)` on the thread. Raises StoreError for what SQLite raises."""
+        try:
+            return await self._execute(work, self._conn, *args)  # type: ignore[no-any-return]
+        except sqlite3.Error as error:
+            raise StoreError(f"the database failed: {error}") from error
+
+
+class SQLiteStore:
+    """Implements `core.stores.Store` for one file (or `:memory:` in tests)."""
+
+    def __init__(self, url: str, connection: _Connection) -> None:
+        self.url = url
+        self._db = connection
+
+    @classmethod
+    async def open(cls, url: str) -> "SQLiteStore":
+        """Open or create the file and bring it to the present schema.
+
+        Raises StoreRefused for a file that is not ours or is newer, StoreError when it cannot be used.
+        """
+        path = sqlite_path(url)
+        check_place(path)
+        connection = _Connection(
+            partial(sqlite3.connect, path, isolation_level=None, cached_statements=32), 64
+        )
+        try:
+            await connection
+            await connection.run(_prepare)
+        except (sqlite3.DatabaseError, StoreError) as error:
+            await connection.close()
+            if "not a database" in str(error):
+                raise StoreRefused(f"{path} is not an SQLite database; choose another file") from error
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{path} cannot be opened: {error}") from error
+        return cls(url, connection)
+
+    async def claim_origin(self, origin: str) -> None:
+        before = await self._db.run(_claim, origin)
+        if before != origin:
+            raise StoreRefused(
+                f"the store {self.url} holds data of {before}; it refuses data of {origin}. Choose another --db"
+            )
+
+    async def series(
+        self, source: str, keys: Sequence[SeriesKey], *, create: bool = True
+    ) -> list[SeriesState]:
+        return await self._db.run(_read_or_create, source, keys, create)
+
+    async def commit(self, commit: Commit) -> Written:
+        return await self._db.run(write_window, commit)
+
+    async def quarantine(
+        self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
+    ) -> None:
+        await self._db.run(_quarantine, series, window, rejected, run_id)
+
+    async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
+        await self._db.run(_settle_start, series.id, first)
+        return replace(series, history_start=first)
+
+    async def journal(
+        self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
+    ) -> None:
+        if runs or series or alerts:
+            await self._db.run(_journal, runs, series, alerts)
+
+    async def close(self) -> None:
+        await self._db.close()
+
+
+def check_place(path: str) -> None:
+    """Raises StoreError when no regular file can be at `path`, saying why."""
+    place = Path(path)
+    if path == ":memory:":
+        return
+    if not place.parent.is_dir():
+        raise StoreError(f"--db: the directory {place.parent} does not exist; create it first")
+    if place.exists() and not place.is_file():
+        raise StoreError(f"--db: {place} is not a regular file")
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    for pragma in PRAGMAS:
+        db.execute(pragma).fetchall()
+    migrate(db, int(time.time()))
+
+
+def _claim(db: sqlite3.Connection, origin: str) -> str:
+    found = db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+    if found is None:
+        db.execute("INSERT INTO meta (name, value) VALUES ('origin', ?)", (origin,))
+        return origin
+    return str(found[0])
+
+
+SERIES_FIELDS = "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL"
+
+
+def _read_or_create(
+    db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], create: bool
+) -> list[SeriesState]:
+    with transaction(db):
+        return [_series(db, source, key, create) for key in keys]
+
+
+def _series(db: sqlite3.Connection, source: str, key: SeriesKey, create: bool) -> SeriesState:
+    where = "source = ? AND data_type = ? AND market = ? AND {} = ? AND interval = ?"
+    for name in ("instrument", "exchange_symbol"):
+        query = f"SELECT {SERIES_FIELDS} FROM series WHERE {where.format(name)}"  # noqa: S608
+        if found := db.execute(query, (source, *key)).fetchone():
+            return load_series(db, found)
+    if not create:
+        return SeriesState(0, key)
+    cursor = db.execute(
+        "INSERT INTO series (source, data_type, market, instrument, interval, created) VALUES (?, ?, ?, ?, ?, ?)",
+        (source, *key, int(time.time())),
+    )
+    return SeriesState(cursor.lastrowid or 0, key)
+
+
+def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
+    """The state of a series from its SERIES_FIELDS row, with its coverage and gaps."""
+    covered = db.execute('SELECT groups, start, "end" FROM coverage WHERE series_id = ?', (row[0],))
+    return SeriesState(
+        id=row[0],
+        key=SeriesKey(*row[1:5]),
+        exchange_symbol=row[5],
+        history_start=row[6],
+        last_bar=row[7],
+        rows=row[8],
+        has_constants=bool(row[9]),
+        covered=tuple(
+            Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in covered
+        ),
+        gaps=tuple(read_gaps(db, row[0], FOREVER)),
+    )
+
+
+def _quarantine(
+    db: sqlite3.Connection, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
+) -> None:
+    now = int(time.time())
+    with transaction(db):
+        db.execute(
+            QUARANTINE,
+            (series.id, *window, rejected.reason, rejected.detail, rejected.raw, run_id, now, now),
+        )
+
+
+def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> None:
+    with transaction(db):
+        db.execute("UPDATE series SET history_start = ? WHERE id = ?", (first, series_id))
+        before = read_gaps(db, series_id, Window(FOREVER.start, first))
+        replace_gaps(db, series_id, before, without_prehistory(before, first))
+
+
+def _journal(
+    db: sqlite3.Connection,
+    runs: Sequence[RunRecord],
+    series: Sequence[RunSeries],
+    alerts: Sequence[AlertChanged],
+) -> None:
+    with transaction(db):
+        db.executemany(
+            "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (r.run_id, r.engine, r.data_type, r.interval, r.label, r.state)
+                + (r.created, r.started, r.finished, json.dumps(r.summary))
+                for r in runs
+            ],
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO run_series VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(s.run_id, s.series, s.state, s.windows_done, s.windows_total, s.rows, s.error) for s in series],
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count)
+                for a in alerts
+            ],
+        )

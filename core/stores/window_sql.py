@@ -1,0 +1,203 @@
+"""One answered window as one SQLite transaction. Synchronous: it runs whole inside the writer's thread.
+
+Being one call on one thread, it cannot be split by a cancelled task, and costs one hop to the thread
+instead of one a statement.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from core.coverage import Gap, sight
+from core.failpoints import failpoint
+from core.stores import Commit, Written
+from core.stores.schema import BOOKKEEPING, select_range, upsert
+from core.windows import Window, merge
+
+ROWS_PER_STATEMENT = 2_000
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE ... COMMIT. SQLite undoes a transaction by itself when the disk is full."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        failpoint("before_commit")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    failpoint("after_commit")
+
+
+def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
+    """Rows, restatements, quarantine, coverage, gaps and the series' figures."""
+    with transaction(db):
+        failpoint("tx_begin")
+        counts = _write_rows(db, commit)
+        failpoint("tx_rows")
+        quarantined = _write_quarantine(db, commit)
+        failpoint("tx_quarantine")
+        if commit.covered:
+            cover(db, commit.series.id, ",".join(commit.groups), commit.covered)
+        new_gaps = _write_gaps(db, commit)
+        last_bar, rows = _write_series(db, commit, counts["inserted"])
+        failpoint("tx_cursor")
+    state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=True)
+    if commit.history_start is not None:
+        state = replace(state, history_start=commit.history_start)
+    return Written(state=state, quarantined=quarantined, new_gaps=new_gaps, **counts)
+
+
+def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
+    query = select_range(commit.dataset.name, commit.columns)
+    found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
+    stored = {row[0]: row for row in found}
+    if not stored:
+        insert(db, commit, commit.rows)
+        return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
+    fresh = [row for row in commit.rows if row[0] not in stored]
+    changed = [row for row in commit.rows if row[0] in stored and _replaces(commit, row, stored[row[0]])]
+    restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
+    insert(db, commit, sorted(fresh + changed, key=lambda row: row[0]))
+    unchanged = len(commit.rows) - len(fresh) - len(changed)
+    return {"inserted": len(fresh), "updated": len(changed), "unchanged": unchanged, "restated": restated}
+
+
+def _replaces(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
+    """Whether a stored (ts, closed, sent_at, *values) yields to `row`: the upsert's guard, said again."""
+    closed = int(row[0] < commit.closed_before)
+    if (closed, commit.sent_at) < old[1:3]:
+        return False
+    return closed != old[1] or row[1:] != old[3:]
+
+
+def insert(db: sqlite3.Connection, commit: Commit, rows: Any) -> None:
+    """Write `rows`, which do not repeat a ts, in as few statements as the database allows."""
+    width = len(BOOKKEEPING) + len(commit.columns)
+    step = min(ROWS_PER_STATEMENT, db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width)
+    series, known, sent = commit.series.id, commit.known_at, commit.sent_at
+    closed = (1, known, sent)
+    running = (0, None, sent)
+    for at in range(0, len(rows), step):
+        part = rows[at : at + step]
+        values = chain.from_iterable(
+            (series, row[0], *(closed if row[0] < commit.closed_before else running), *row[1:])
+            for row in part
+        )
+        db.execute(upsert(commit.dataset.name, commit.columns, len(part)), tuple(values))
+
+
+def _write_restatements(
+    db: sqlite3.Connection, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]
+) -> int:
+    records = []
+    for old, new in pairs:
+        if not old[1]:
+            continue
+        before = {name: a for name, a, b in zip(commit.columns, old[3:], new[1:], strict=True) if a != b}
+        after = {name: b for name, a, b in zip(commit.columns, old[3:], new[1:], strict=True) if a != b}
+        record = (
+            commit.series.id,
+            old[0],
+            json.dumps(before),
+            json.dumps(after),
+            commit.known_at,
+            commit.run_id,
+        )
+        records.append(record)
+    db.executemany(
+        "INSERT INTO restatement (series_id, ts, old, new, seen_at, run_id) VALUES (?, ?, ?, ?, ?, ?)",
+        records,
+    )
+    return len(records)
+
+
+QUARANTINE = (
+    'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start, reason, raw) "
+    "DO UPDATE SET sightings = sightings + 1, last_seen = excluded.last_seen, run_id = excluded.run_id"
+)
+
+
+def _write_quarantine(db: sqlite3.Connection, commit: Commit) -> int:
+    for row in commit.rejected:
+        start, end = commit.window if row.ts is None else (row.ts, row.ts + 1)
+        stamp = (commit.run_id, commit.known_at, commit.known_at)
+        db.execute(QUARANTINE, (commit.series.id, start, end, row.reason, row.detail, row.raw, *stamp))
+    return len(commit.rejected)
+
+
+def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -> None:
+    """Add `window` to what is covered, joined with what it touches."""
+    touching = 'series_id = ? AND groups = ? AND start <= ? AND "end" >= ?'
+    where = (series_id, groups, window.end, window.start)
+    found = db.execute(f'SELECT start, "end" FROM coverage WHERE {touching}', where).fetchall()  # noqa: S608
+    if found == [window]:
+        return
+    joined = merge([window, *(Window(*row) for row in found)])[0]
+    db.execute(f"DELETE FROM coverage WHERE {touching}", where)  # noqa: S608
+    db.execute(
+        'INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)',
+        (series_id, groups, *joined),
+    )
+
+
+def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Gap]:
+    """The gaps that overlap `window`."""
+    found = db.execute(
+        'SELECT start, "end", cause, sightings, first_seen, last_seen, next_check FROM gap '
+        'WHERE series_id = ? AND start < ? AND "end" > ?',
+        (series_id, window.end, window.start),
+    )
+    return [Gap(Window(row[0], row[1]), *row[2:]) for row in found]
+
+
+def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], after: list[Gap]) -> None:
+    for gap in before:
+        db.execute("DELETE FROM gap WHERE series_id = ? AND start = ?", (series_id, gap.window.start))
+    db.executemany(
+        "INSERT INTO gap VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (series_id, *gap.window, gap.cause, gap.sightings, gap.first_seen, gap.last_seen, gap.next_check)
+            for gap in after
+        ],
+    )
+
+
+def _write_gaps(db: sqlite3.Connection, commit: Commit) -> tuple[Gap, ...]:
+    before = read_gaps(db, commit.series.id, commit.window)
+    if not before and not commit.absences:
+        return ()
+    answered = commit.covered or commit.window
+    after = sight(before, answered, commit.absences, commit.known_at)
+    replace_gaps(db, commit.series.id, before, after)
+    return tuple(gap for gap in after if gap.sightings == 1 and gap.first_seen == commit.known_at)
+
+
+def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tuple[int | None, int]:
+    closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
+    names = [name for name in commit.constants if name != "instrument"]
+    constants = "".join(f", {name} = ?" for name in names)
+    row = db.execute(
+        "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
+        "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
+        f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows",
+        (
+            inserted,
+            *([max(closed, default=None)] * 2),
+            *([min(closed, default=None)] * 2),
+            commit.history_start,
+            *(commit.constants[name] for name in names),
+            commit.series.id,
+        ),
+    ).fetchone()
+    if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
+        db.execute("UPDATE OR IGNORE series SET instrument = ? WHERE id = ?", (mapped, commit.series.id))
+    return row
