@@ -46,12 +46,16 @@ class Wanted:
 
 
 class Fetch(NamedTuple):
-    """One call: `window` of `series`, and why."""
+    """One call: `window` of `series`, and why.
+
+    `attempt` counts tries, `since` is the monotonic time of the first one (0 before it).
+    """
 
     series: SeriesState
     window: Window
     reason: str
     attempt: int = 1
+    since: float = 0.0
 
     @property
     def grain(self) -> Grain:

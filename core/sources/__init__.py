@@ -104,13 +104,25 @@ class Source(Protocol):
     async def close(self) -> None: ...
 
 
+class Listings(Protocol):
+    """The listing half of a source."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]: ...
+
+    async def top_assets(self, page: int) -> AssetPage: ...
+
+
 class CachedListings:
     """A source's listings through a cache; history always goes to the vendor.
 
     Listings are cached as JSON bytes, so that every backend keeps the same thing.
     """
 
-    def __init__(self, source: Source, cache: Cache, ttl: float) -> None:
+    def __init__(self, source: Listings, cache: Cache, ttl: float) -> None:
+        self.name = source.name
         self._source = source
         self._cache = cache
         self._ttl = ttl

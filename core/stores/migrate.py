@@ -9,8 +9,8 @@ from core.errors import StoreRefused
 from core.failpoints import failpoint
 
 LEDGER = (
-    "CREATE TABLE IF NOT EXISTS migration "
-    "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+    "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+    "sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
 )
 
 
@@ -56,7 +56,7 @@ def check(db: sqlite3.Connection, known: list[Migration]) -> int:
         return 0
     if "migration" not in tables:
         raise StoreRefused(
-            f"the database has tables of another program ({sorted(tables)[0]}, ...); choose another file"
+            f"the database has tables of another program ({min(tables)}, ...); choose another file"
         )
     by_version = {migration.version: migration for migration in known}
     newest = 0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -21,7 +22,7 @@ from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
-from core.stores.migrate import migrate
+from core.stores.migrate import check, migrate, migrations
 from core.stores.window_sql import QUARANTINE, read_gaps, replace_gaps, transaction, write_window
 from core.windows import Window
 
@@ -44,7 +45,7 @@ class _Connection(aiosqlite.Connection):
     async def run(self, work: Callable[..., T], *args: object) -> T:
         """`work(sqlite3 connection, *args)` on the thread. Raises StoreError for what SQLite raises."""
         try:
-            return await self._execute(work, self._conn, *args)  # type: ignore[no-any-return]
+            return await self._execute(work, self._conn, *args)  # type: ignore[no-untyped-call, no-any-return]
         except sqlite3.Error as error:
             raise StoreError(f"the database failed: {error}") from error
 
@@ -52,9 +53,10 @@ class _Connection(aiosqlite.Connection):
 class SQLiteStore:
     """Implements `core.stores.Store` for one file (or `:memory:` in tests)."""
 
-    def __init__(self, url: str, connection: _Connection) -> None:
+    def __init__(self, url: str, connection: _Connection, *, is_read_only: bool = False) -> None:
         self.url = url
         self._db = connection
+        self._is_read_only = is_read_only
 
     @classmethod
     async def open(cls, url: str) -> "SQLiteStore":
@@ -64,12 +66,26 @@ class SQLiteStore:
         """
         path = sqlite_path(url)
         check_place(path)
-        connection = _Connection(
-            partial(sqlite3.connect, path, isolation_level=None, cached_statements=32), 64
-        )
+        return await cls._connect(url, path, _prepare)
+
+    @classmethod
+    async def open_to_plan(cls, url: str) -> "SQLiteStore":
+        """Open the file read-only, or an empty store in memory when there is none yet."""
+        path = sqlite_path(url)
+        if not Path(path).exists():
+            return await cls._connect(url, ":memory:", _prepare)
+        uri = f"file:{quote(path)}?mode=ro"
+        return await cls._connect(url, uri, _check_only, is_read_only=True)
+
+    @classmethod
+    async def _connect(
+        cls, url: str, path: str, prepare: Callable[[sqlite3.Connection], None], *, is_read_only: bool = False
+    ) -> "SQLiteStore":
+        connect = partial(sqlite3.connect, path, isolation_level=None, cached_statements=32, uri=is_read_only)
+        connection = _Connection(connect, 64)
         try:
             await connection
-            await connection.run(_prepare)
+            await connection.run(prepare)
         except (sqlite3.DatabaseError, StoreError) as error:
             await connection.close()
             if "not a database" in str(error):
@@ -77,13 +93,13 @@ class SQLiteStore:
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path} cannot be opened: {error}") from error
-        return cls(url, connection)
+        return cls(url, connection, is_read_only=is_read_only)
 
     async def claim_origin(self, origin: str) -> None:
-        before = await self._db.run(_claim, origin)
+        before = await self._db.run(_claim, origin, self._is_read_only)
         if before != origin:
             raise StoreRefused(
-                f"the store {self.url} holds data of {before}; it refuses data of {origin}. Choose another --db"
+                f"the store {self.url} holds data of {before}; it refuses {origin}. Choose another --db"
             )
 
     async def series(
@@ -130,20 +146,28 @@ def _prepare(db: sqlite3.Connection) -> None:
     migrate(db, int(time.time()))
 
 
-def _claim(db: sqlite3.Connection, origin: str) -> str:
+def _check_only(db: sqlite3.Connection) -> None:
+    check(db, migrations())
+
+
+def _claim(db: sqlite3.Connection, origin: str, is_read_only: bool) -> str:
     found = db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
-    if found is None:
+    if found is None and not is_read_only:
         db.execute("INSERT INTO meta (name, value) VALUES ('origin', ?)", (origin,))
-        return origin
-    return str(found[0])
+    return origin if found is None else str(found[0])
 
 
-SERIES_FIELDS = "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL"
+SERIES_FIELDS = (
+    "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, "
+    "type IS NOT NULL"
+)
 
 
 def _read_or_create(
     db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], create: bool
 ) -> list[SeriesState]:
+    if not create:
+        return [_series(db, source, key, create) for key in keys]
     with transaction(db):
         return [_series(db, source, key, create) for key in keys]
 
@@ -151,13 +175,14 @@ def _read_or_create(
 def _series(db: sqlite3.Connection, source: str, key: SeriesKey, create: bool) -> SeriesState:
     where = "source = ? AND data_type = ? AND market = ? AND {} = ? AND interval = ?"
     for name in ("instrument", "exchange_symbol"):
-        query = f"SELECT {SERIES_FIELDS} FROM series WHERE {where.format(name)}"  # noqa: S608
+        query = f"SELECT {SERIES_FIELDS} FROM series WHERE {where.format(name)}"
         if found := db.execute(query, (source, *key)).fetchone():
             return load_series(db, found)
     if not create:
         return SeriesState(0, key)
     cursor = db.execute(
-        "INSERT INTO series (source, data_type, market, instrument, interval, created) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO series (source, data_type, market, instrument, interval, created) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         (source, *key, int(time.time())),
     )
     return SeriesState(cursor.lastrowid or 0, key)
@@ -209,8 +234,10 @@ def _journal(
         db.executemany(
             "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (r.run_id, r.engine, r.data_type, r.interval, r.label, r.state)
-                + (r.created, r.started, r.finished, json.dumps(r.summary))
+                (
+                    *(r.run_id, r.engine, r.data_type, r.interval, r.label, r.state),
+                    *(r.created, r.started, r.finished, json.dumps(r.summary)),
+                )
                 for r in runs
             ],
         )

@@ -138,11 +138,11 @@ def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -
     """Add `window` to what is covered, joined with what it touches."""
     touching = 'series_id = ? AND groups = ? AND start <= ? AND "end" >= ?'
     where = (series_id, groups, window.end, window.start)
-    found = db.execute(f'SELECT start, "end" FROM coverage WHERE {touching}', where).fetchall()  # noqa: S608
+    found = db.execute(f'SELECT start, "end" FROM coverage WHERE {touching}', where).fetchall()
     if found == [window]:
         return
     joined = merge([window, *(Window(*row) for row in found)])[0]
-    db.execute(f"DELETE FROM coverage WHERE {touching}", where)  # noqa: S608
+    db.execute(f"DELETE FROM coverage WHERE {touching}", where)
     db.execute(
         'INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)',
         (series_id, groups, *joined),
@@ -185,7 +185,7 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
-    row = db.execute(
+    row: tuple[int | None, int] = db.execute(
         "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
         "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
         f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows",

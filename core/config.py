@@ -1,0 +1,231 @@
+"""Settings: flag over environment (`TAPEWATCH_*`) over TOML file over default.
+
+Unknown keys are refused at every depth, naming file, key and the nearest one that exists. The API key
+comes from the environment or a private file, never from a flag, and shows as `***` everywhere.
+"""
+
+import difflib
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from core.errors import ConfigError
+from core.text import clean
+
+LARGEST_FILE = 1024 * 1024
+VENDOR_HOSTS = frozenset({"data-api.coindesk.com", "data-api.cryptocompare.com"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+SECTIONS = ("engine", "source", "quota")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Section):
+    """How jobs run."""
+
+    concurrent_jobs: int = Field(4, ge=1, le=64)
+    """Jobs that run side by side in one engine; the others wait in order."""
+    linger_seconds: float = Field(60.0, ge=0, le=86_400)
+    """How long a dashboard's engine stays after its last job and client."""
+    lock_wait: float = Field(600.0, ge=0, le=86_400)
+    """Seconds that a command waits for another command's store before it exits 75."""
+    max_wait: float = Field(900.0, ge=0, le=31 * 86_400)
+    """Seconds that a run waits for one of the vendor's limits before it ends as waiting_quota."""
+    group_readable_socket: bool = False
+    """Also open a socket that only emits and that the user's group may read."""
+
+
+class SourceSettings(Section):
+    """How the vendor is talked to."""
+
+    name: str = "coindesk"
+    """Entry point of the source."""
+    connections: int = Field(16, ge=1, le=64)
+    """Requests in flight at once; beyond 16 nothing but memory grows."""
+    request_timeout: float = Field(8.0, gt=0, le=300)
+    """Seconds until a request must have been answered completely."""
+    compress: bool = True
+    """Ask for gzip: six times fewer bytes on a network. On loopback it only costs time."""
+    key_hosts: tuple[str, ...] = ()
+    """Hosts, besides the vendor's (https) and loopback, that the API key may be sent to."""
+    listing_ttl: float = Field(3_600.0, ge=1, le=7 * 86_400)
+    """Seconds that instrument listings and rankings are taken from the cache."""
+
+
+class QuotaSettings(Section):
+    """How much of the account's calls may be spent."""
+
+    budget_share: float = Field(0.10, gt=0, le=1)
+    """Share of what is left of the day and of the month that a run may spend without --max_requests."""
+
+
+class Settings(Section):
+    """Everything that can be set. Every field has a default."""
+
+    db: str = ""
+    """Store: sqlite:///relative.db or sqlite:////absolute.db. Default: the user's data directory."""
+    cache: str = "memory://"
+    """Cache of listings: memory://."""
+    base_url: str = "https://data-api.coindesk.com"
+    """Where the vendor's API is; a sandbox has its own."""
+    state: str = ""
+    """Directory for logs and other state. Default: the user's state directory."""
+    api_key_file: str = ""
+    """File of mode 0600 that holds the API key."""
+    theme: Literal["dark", "light", "ansi", "high-contrast"] = "dark"
+    """Colours of the dashboard."""
+    engine: EngineSettings = EngineSettings()
+    source: SourceSettings = SourceSettings()
+    quota: QuotaSettings = QuotaSettings()
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            raise ValueError("write http://host:port or https://host")
+        return value.rstrip("/")
+
+
+class Loaded(BaseModel):
+    """Settings with where they came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    settings: Settings
+    path: Path | None
+    api_key: SecretStr | None
+
+    @property
+    def database(self) -> str:
+        return self.settings.db or f"sqlite:///{data_directory() / 'tapewatch.db'}"
+
+    @property
+    def key(self) -> str | None:
+        """The API key if the base URL's host may have it, else None."""
+        parts = urlsplit(self.settings.base_url)
+        host = parts.hostname or ""
+        is_vendor = parts.scheme == "https" and host in VENDOR_HOSTS
+        if self.api_key and (is_vendor or host in LOOPBACK_HOSTS or host in self.settings.source.key_hosts):
+            return self.api_key.get_secret_value()
+        return None
+
+
+def load(flags: Mapping[str, str | None], environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Settings from `flags` (global options that were given), environment and file.
+
+    Raises ConfigError listing every problem at once.
+    """
+    path = _find_file(flags.get("config_file"))
+    values = _read_file(path) if path else {}
+    _merge(values, _from_environment(environ))
+    db = flags.get("db")
+    if db and urlsplit(db).password:
+        raise ConfigError(
+            "--db holds a password, which other users could read; use TAPEWATCH_DB or a passfile"
+        )
+    _merge(
+        values, {name: value for name, value in flags.items() if value is not None and name != "config_file"}
+    )
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from None
+    return Loaded(settings=settings, path=path, api_key=_api_key(settings, environ))
+
+
+def config_candidates() -> list[Path]:
+    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return [
+        Path("tapewatch.toml"),
+        base / "tapewatch" / "tapewatch.toml",
+        Path("/etc/tapewatch/tapewatch.toml"),
+    ]
+
+
+def data_directory() -> Path:
+    """Where the default store lies; made when absent."""
+    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    path = base / "tapewatch"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _find_file(given: str | None) -> Path | None:
+    if given:
+        if not Path(given).is_file():
+            raise ConfigError(f"--config-file {given}: there is no such file")
+        return Path(given)
+    return next((path for path in config_candidates() if path.is_file()), None)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: larger than 1 MiB")
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: {clean(str(error))}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """`TAPEWATCH_ENGINE__MAX_WAIT=60` sets `[engine] max_wait`."""
+    values: dict[str, Any] = {}
+    fields = set(Settings.model_fields)
+    for name, value in environ.items():
+        keys = name.removeprefix("TAPEWATCH_").lower().split("__")
+        if name.startswith("TAPEWATCH_") and keys[0] in fields:
+            nested: Any = value
+            for key in reversed(keys):
+                nested = {key: nested}
+            _merge(values, nested)
+    return values
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    where = f"{path}: " if path else ""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(problem["loc"][-1]), _all_keys(), 1)
+            lines.append(f"{where}unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        else:
+            lines.append(f"{where}{key}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _all_keys() -> list[str]:
+    models = (Settings, EngineSettings, SourceSettings, QuotaSettings)
+    return [name for model in models for name in model.model_fields]
+
+
+def _api_key(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
+    key = environ.get("TAPEWATCH_API_KEY") or environ.get("CCDATA_API_KEY")
+    if key:
+        return SecretStr(key.strip())
+    if not settings.api_key_file:
+        return None
+    path = Path(settings.api_key_file).expanduser()
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(f"api_key_file {path} can be read by others; run: chmod 600 {path}")
+        return SecretStr(path.read_text("utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"api_key_file {path}: {error.strerror}") from None

@@ -1,0 +1,260 @@
+"""The engine: jobs side by side over one source, one store and one quota, and what the world sees of it."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from core.engine.job import Job
+from core.engine.runner import Runner, Tools
+from core.errors import ConfigError, TapewatchError
+from core.events import (
+    CacheSample,
+    EngineSample,
+    LogLine,
+    QuotaSample,
+    QuotaWindow,
+    RunSummary,
+)
+from core.operations import Operation, make_operation
+from core.stores import RunRecord, RunSeries
+from core.text import clean
+
+TICK_SECONDS = 0.25
+SAMPLE_SECONDS = 1.0
+FINISHED_JOBS = 200
+
+Sampler = Callable[[float], EngineSample]
+
+
+def new_run_id(now: float) -> str:
+    """Sorts by time, unique enough for a fleet: `20260131T120000-1a2b3c4d`."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+class Engine:
+    """Runs jobs until it is stopped. `concurrent_jobs` run at once, the others wait in order."""
+
+    def __init__(self, name: str, tools: Tools, sample: Sampler, concurrent_jobs: int = 4) -> None:
+        self.name = name
+        self.tools = tools
+        self.jobs: dict[str, Job] = {}
+        self.stopped = asyncio.Event()
+        self._sample = sample
+        self._runners: dict[str, Runner] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(concurrent_jobs)
+        self._finished: deque[str] = deque()
+        self._background: list[asyncio.Task[None]] = []
+        self._journaled: dict[str, tuple[str, int]] = {}
+        self.idle_since = tools.clock.monotonic()
+
+    async def __aenter__(self) -> "Engine":
+        self._background = [asyncio.create_task(self._tick()), asyncio.create_task(self._watch())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Cancel what runs, record how it ended."""
+        await self.cancel_all()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        with suppress(TapewatchError):
+            await self.flush()
+
+    @property
+    def active(self) -> list[Job]:
+        return [job for job in self.jobs.values() if job.finished is None]
+
+    def submit(self, operation: Operation) -> Job:
+        """Queue a job; it starts as soon as there is a place."""
+        now = self.tools.clock.wall()
+        run_id = new_run_id(now)
+        job = Job(id="j-" + run_id[-4:], run_id=run_id, operation=operation, created=now)
+        self.jobs[job.id] = job
+        self._runners[job.id] = Runner(job, self.tools)
+        self.tools.bus.publish(job.view())
+        self._tasks[job.id] = asyncio.create_task(self._run(job))
+        return job
+
+    async def wait(self, job: Job) -> None:
+        """Until `job` has ended; cancelling the wait leaves the job alone."""
+        if (task := self._tasks.get(job.id)) is not None:
+            await asyncio.wait({task})
+
+    async def cancel_all(self) -> None:
+        await asyncio.gather(*(self._cancel(job) for job in self.active))
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    async def handle(self, command: str, args: Mapping[str, Any]) -> object:
+        """One command of the control socket. Raises TapewatchError with words for the user."""
+        if command == "submit":
+            return {"job": self.submit(make_operation(args)).id}
+        if command == "stop":
+            self.stopped.set()
+            return {}
+        if command not in {"cancel", "hold", "resume", "retry"}:
+            raise ConfigError(f"unknown command {clean(command)!r}")
+        job = self._find(args.get("job"))
+        if command == "retry":
+            return {"job": self.submit(job.operation).id}
+        if job.finished is not None:
+            raise ConfigError(f"job {job.id} has ended: {job.state}")
+        if command == "cancel":
+            self._background.append(asyncio.create_task(self._cancel(job)))
+        else:
+            await self._runners[job.id].hold(command == "hold")
+        return {"job": job.id}
+
+    async def flush(self) -> None:
+        """Write what changed to the journal."""
+        runs, series = [], []
+        for job in list(self.jobs.values()):
+            mark = (job.state, job.windows_done + job.windows_failed + job.counters.retries)
+            if self._journaled.get(job.id) == mark:
+                continue
+            self._journaled[job.id] = mark
+            runs.append(self._record(job))
+            if job.finished is not None:
+                series += self._series_records(job)
+        await self.tools.store.journal(runs, series, self.tools.alerts.take_unrecorded())
+
+    def _find(self, given: object) -> Job:
+        job = self.jobs.get(str(given))
+        if job is None:
+            raise ConfigError(f"there is no job {clean(str(given))!r} in this engine")
+        return job
+
+    async def _cancel(self, job: Job) -> None:
+        task = self._tasks.get(job.id)
+        await self._runners[job.id].cancel()
+        is_waiting_or_planning = job.started is None or job.queue is None
+        if task is not None and is_waiting_or_planning:
+            task.cancel()
+
+    async def _run(self, job: Job) -> None:
+        runner = self._runners[job.id]
+        try:
+            async with self._places:
+                await runner.run()
+        except asyncio.CancelledError:
+            job.state, job.finished = "cancelled", job.finished or self.tools.clock.wall()
+        except Exception as error:  # a task boundary: a defect ends one job, in words
+            job.state, job.finished = "failed", job.finished or self.tools.clock.wall()
+            job.failure = error
+            job.add_error(f"defect: {type(error).__name__}: {clean(str(error))}")
+        self._conclude(job)
+
+    def _conclude(self, job: Job) -> None:
+        self._publish_progress(job)
+        self._alert(job)
+        self.tools.bus.publish(job.view())
+        self.tools.bus.publish(RunSummary(job=job.id, summary=job.summary()))
+        self.idle_since = self.tools.clock.monotonic()
+        job.queue = None
+        self._finished.append(job.id)
+        while len(self._finished) > FINISHED_JOBS:
+            forgotten = self._finished.popleft()
+            for table in (self.jobs, self._runners, self._tasks, self._journaled):
+                table.pop(forgotten, None)
+
+    def _alert(self, job: Job) -> None:
+        alerts, now = self.tools.alerts, self.tools.clock.wall()
+        source = f"{job.operation.data_type}/{job.operation.interval}"
+        if job.state == "failed":
+            alerts.fire("run_failed", "ERROR", source, job.errors[0] if job.errors else "failed", now)
+        elif job.state in {"complete", "complete_with_gaps"}:
+            alerts.resolve("run_failed", source)
+        if job.counters.gaps_open:
+            alerts.fire("gaps_open", "WARNING", source, f"{job.counters.gaps_open} gaps are open", now)
+        elif job.state == "complete":
+            alerts.resolve("gaps_open", source)
+
+    async def _tick(self) -> None:
+        """Progress, coalesced: what changed since the last tick, at most four times a second."""
+        while True:
+            await self.tools.clock.sleep(TICK_SECONDS)
+            now = self.tools.clock.monotonic()
+            for job in self.active:
+                job.tick(now)
+                self._publish_progress(job)
+
+    def _publish_progress(self, job: Job) -> None:
+        if job.is_dirty:
+            job.is_dirty = False
+            self.tools.bus.publish(job.view())
+        for entry in job.progress.values():
+            if entry.is_dirty:
+                entry.is_dirty = False
+                self.tools.bus.publish(job.series_view(entry))
+
+    async def _watch(self) -> None:
+        """Samples and the journal, once a second while something happens."""
+        said: dict[str, CacheSample | QuotaSample] = {}
+        while True:
+            before = self.tools.clock.monotonic()
+            await self.tools.clock.sleep(SAMPLE_SECONDS)
+            lag = self.tools.clock.monotonic() - before - SAMPLE_SECONDS
+            self.tools.bus.publish(self._sample(max(0.0, lag)))
+            for sample in (*self._cache_samples(), self._quota_sample()):
+                if said.get(sample.key()) != sample:
+                    said[sample.key()] = sample
+                    self.tools.bus.publish(sample)
+            try:
+                await self.flush()
+            except TapewatchError as error:
+                self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="journal"))
+
+    def _cache_samples(self) -> list[CacheSample]:
+        return [
+            CacheSample(
+                tier=stats.tier,
+                hits=stats.hits,
+                misses=stats.misses,
+                entries=stats.entries,
+                bytes=stats.bytes,
+                evictions=stats.evictions,
+            )
+            for stats in self.tools.cache.stats()
+        ]
+
+    def _quota_sample(self) -> QuotaSample:
+        limits = sorted(self.tools.permits.quota.limits.values(), key=lambda limit: limit.seconds)
+        return QuotaSample(
+            windows=tuple(
+                QuotaWindow(limit.name, limit.limit, limit.remaining, round(limit.resets_at))
+                for limit in limits
+            )
+        )
+
+    def _record(self, job: Job) -> RunRecord:
+        return RunRecord(
+            run_id=job.run_id,
+            engine=self.name,
+            data_type=job.operation.data_type,
+            interval=job.operation.interval,
+            label=job.operation.label,
+            state=job.state,
+            created=job.created,
+            started=job.started,
+            finished=job.finished,
+            summary={**job.summary(), "windows_total": job.windows_total},
+        )
+
+    def _series_records(self, job: Job) -> list[RunSeries]:
+        return [
+            RunSeries(
+                run_id=job.run_id,
+                series=str(entry.state.key),
+                state=entry.word,
+                windows_done=entry.windows_done,
+                windows_total=entry.windows_total,
+                rows=entry.rows,
+                error=entry.error,
+            )
+            for entry in job.progress.values()
+        ]

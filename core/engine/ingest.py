@@ -1,0 +1,164 @@
+"""One window end to end: ask, check, commit. No loop, no retries, no limits."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from core.coverage import SeriesState, absent
+from core.datasets import Dataset, SeriesKey, closed_until
+from core.errors import NothingBefore
+from core.failpoints import failpoint
+from core.planner import PROBE, Fetch, SeriesPlan
+from core.sources import Page, RejectedRow, Source
+from core.stores import Commit, Store, Written
+from core.windows import Grain, Window, clip
+
+PAGES_IN_MEMORY = 8
+
+
+class CheckedPage(Protocol):
+    """What the quality gate returns; `core.monitoring.quality.Checked` is one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def rows(self) -> list[tuple[Any, ...]]: ...
+    @property
+    def rejected(self) -> list[RejectedRow]: ...
+
+
+Check = Callable[[Dataset, SeriesKey, Sequence[str], Window, Page, str | None], CheckedPage]
+
+
+class Outcome(NamedTuple):
+    """What became of one window. `probe` is one more call that settles where the history starts."""
+
+    state: SeriesState
+    fetched: int = 0
+    written: Written | None = None
+    rejected: Sequence[RejectedRow] = ()
+    probe: Fetch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The window of one series to ingest, in the light of its plan and of what is known by now."""
+
+    fetch: Fetch
+    dataset: Dataset
+    groups: tuple[str, ...]
+    state: SeriesState
+    plan: SeriesPlan
+    listed: int | None
+    run_id: str
+
+
+class Ingest:
+    """Takes windows from `source` into `store` through the quality gate `check`."""
+
+    def __init__(self, source: Source, store: Store, check: Check) -> None:
+        self._source = source
+        self._store = store
+        self._check = check
+        # Decoded pages are what memory goes to: few of them wait for the writer at any time.
+        self._pages = asyncio.Semaphore(PAGES_IN_MEMORY)
+        self._origin = ""
+
+    async def window(self, request: Request) -> Outcome:
+        """Raises SourceError and StoreError; nothing is written then."""
+        sent_at = int(self._source.now() * 1000)
+        key, window = request.state.key, request.fetch.window
+        try:
+            page = await self._source.history(request.dataset, key, window, request.groups)
+        except NothingBefore as answer:
+            await self.confirm_origin()
+            return await self._before_history(request, answer)
+        await self.confirm_origin()
+        async with self._pages:
+            checked = self._check(
+                request.dataset, key, request.groups, window, page, request.state.exchange_symbol
+            )
+            failpoint("after_validate")
+            commit = make_commit(request, page, checked, sent_at)
+            written = await self._store.commit(commit)
+        fetched = len(page.rows) + len(page.rejected)
+        probe = _probe(request, written.state, checked.rows)
+        return Outcome(written.state, fetched, written, checked.rejected, probe)
+
+    async def confirm_origin(self) -> None:
+        """Refuse to mix the vendor's data with a sandbox's. Raises StoreRefused."""
+        if self._source.origin and self._source.origin != self._origin:
+            await self._store.claim_origin(self._source.origin)
+            self._origin = self._source.origin
+
+    async def _before_history(self, request: Request, answer: NothingBefore) -> Outcome:
+        grain = request.fetch.grain
+        first = grain.floor(answer.first) if answer.first is not None else None
+        if first is None or first < request.fetch.window.end:
+            return Outcome(request.state)
+        state = await self._store.settle_start(request.state, first)
+        return Outcome(state)
+
+
+def make_commit(request: Request, page: Page, checked: CheckedPage, sent_at: int) -> Commit:
+    """What the store has to write for one checked page."""
+    grain, window = request.fetch.grain, request.fetch.window
+    closed_before = closed_until(page.server_time, grain)
+    answered = clip(window, Window(window.start, max(window.start, closed_before)))
+    return Commit(
+        series=request.state,
+        dataset=request.dataset,
+        groups=request.groups,
+        columns=checked.columns,
+        window=window,
+        rows=checked.rows,
+        closed_before=closed_before,
+        known_at=page.server_time,
+        sent_at=sent_at,
+        covered=answered if answered.seconds else None,
+        absences=_absences(request, answered, checked, grain),
+        rejected=checked.rejected,
+        constants={} if request.state.has_constants else page.constants(),
+        history_start=_settled_start(request, checked.rows),
+        run_id=request.run_id,
+    )
+
+
+def _absences(
+    request: Request, answered: Window, checked: CheckedPage, grain: Grain
+) -> list[tuple[Window, str]]:
+    """Closed slots without a usable row, each run with its cause."""
+    start = max(answered.start, request.state.history_start or answered.start)
+    expected = clip(answered, Window(start, max(start, answered.end)))
+    if len(checked.rows) >= grain.bars(expected):
+        present = [row[0] for row in checked.rows if row[0] < expected.end]
+        if len(present) == grain.bars(expected) and present and present[0] == expected.start:
+            return []
+    rejected = {row.ts for row in checked.rejected if row.ts is not None}
+    holes = absent(expected, (row[0] for row in checked.rows), grain)
+    return [(hole, "rejected" if _has_any(hole, rejected) else "absent") for hole in holes]
+
+
+def _has_any(hole: Window, stamps: set[int]) -> bool:
+    return any(hole.start <= ts < hole.end for ts in stamps)
+
+
+def _settled_start(request: Request, rows: list[tuple[Any, ...]]) -> int | None:
+    """The metadata's first bar is believed once the first bar returned carries that time."""
+    if request.state.history_start is not None or request.listed is None or not rows:
+        return None
+    listed = request.fetch.grain.floor(request.listed)
+    return listed if rows[0][0] == listed else None
+
+
+def _probe(request: Request, state: SeriesState, rows: list[tuple[Any, ...]]) -> Fetch | None:
+    """One bar before the first one returned, when the oldest page of a plan begins late without a reason."""
+    fetch, grain = request.fetch, request.fetch.grain
+    is_oldest = fetch.window.start == request.plan.span.start
+    if fetch.reason == PROBE or not is_oldest or not rows or state.history_start is not None:
+        return None
+    first = rows[0][0]
+    if first <= fetch.window.start:
+        return None
+    return Fetch(state, Window(first - grain.seconds, first), PROBE)

@@ -1,0 +1,254 @@
+"""One job as it runs: its windows still to do, its counters, and what it shows to the world."""
+
+import asyncio
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.coverage import SeriesState
+from core.events import JobChanged, SeriesChanged
+from core.operations import Operation
+from core.planner import Fetch, Plan, SeriesPlan
+
+RATE_SMOOTHING = 0.3
+
+
+@dataclass(slots=True)
+class SeriesProgress:
+    """One series within a job. `state` of the series itself moves on as answers arrive."""
+
+    plan: SeriesPlan
+    state: SeriesState
+    windows_total: int = 0
+    windows_done: int = 0
+    windows_failed: int = 0
+    rows: int = 0
+    retries: int = 0
+    reason: str = ""
+    error: str = ""
+    is_dirty: bool = True
+
+    @property
+    def word(self) -> str:
+        if self.windows_failed:
+            return "failed"
+        if self.windows_done >= self.windows_total:
+            return "done"
+        return "running" if self.windows_done or self.retries else "waiting"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the summary counts. `requests` are history calls without retries."""
+
+    requests: int = 0
+    metadata_requests: int = 0
+    retries: int = 0
+    rows_fetched: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_quarantined: int = 0
+    gaps_open: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+
+class WorkQueue:
+    """Hands out a plan's windows one by one, retries when their time has come, nothing while held."""
+
+    def __init__(self, fetches: Iterator[Fetch]) -> None:
+        self._fetches = fetches
+        self._later: list[tuple[float, int, Fetch]] = []
+        self._serial = 0
+        self._out = 0
+        self._planned_left = True
+        self._is_closed = False
+        self._changed = asyncio.Condition()
+        self.is_held = False
+
+    async def take(self) -> Fetch | None:
+        """The next window, or None when there will never be another."""
+        async with self._changed:
+            while True:
+                if self._is_closed:
+                    return None
+                fetch, wait = (None, None) if self.is_held else self._next()
+                if fetch is not None:
+                    self._out += 1
+                    return fetch
+                if self._is_exhausted:
+                    self._changed.notify_all()
+                    return None
+                await self._wait_for_change(wait)
+
+    async def done(self) -> None:
+        """A window that was taken has ended (or was put back for later)."""
+        async with self._changed:
+            self._out -= 1
+            self._changed.notify_all()
+
+    def put_back(self, fetch: Fetch, wait: float) -> None:
+        """Hand `fetch` out again after `wait` seconds; call before `done`."""
+        self._serial += 1
+        due = asyncio.get_running_loop().time() + wait
+        heapq.heappush(self._later, (due, self._serial, fetch))
+
+    async def hold(self, held: bool) -> None:
+        async with self._changed:
+            self.is_held = held
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Hand out nothing more."""
+        async with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return not (self._planned_left or self._later or self._out or self.is_held)
+
+    def _next(self) -> tuple[Fetch | None, float | None]:
+        now = asyncio.get_running_loop().time()
+        if self._later and self._later[0][0] <= now:
+            return heapq.heappop(self._later)[2], None
+        if self._planned_left:
+            if (fetch := next(self._fetches, None)) is not None:
+                return fetch, None
+            self._planned_left = False
+        return None, (self._later[0][0] - now) if self._later else None
+
+    async def _wait_for_change(self, wait: float | None) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+
+@dataclass(slots=True)
+class Job:
+    """A submitted operation. `state` takes the values that `JobChanged` documents."""
+
+    id: str
+    run_id: str
+    operation: Operation
+    created: float
+    state: str = "queued"
+    waiting: str = ""
+    started: float | None = None
+    finished: float | None = None
+    plan: Plan | None = None
+    queue: WorkQueue | None = None
+    progress: dict[int, SeriesProgress] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    windows_total: int = 0
+    windows_done: int = 0
+    windows_failed: int = 0
+    errors: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+    is_stopping: bool = False
+    is_dirty: bool = True
+    rows_per_second: float = 0.0
+    _last_tick: tuple[float, int, int] | None = None
+    _windows_per_second: float = 0.0
+
+    def add_error(self, text: str) -> None:
+        if len(self.errors) < 100:
+            self.errors.append(text)
+
+    def tick(self, now: float) -> None:
+        """Update the smoothed rates; `now` is monotonic seconds."""
+        rows, windows = self.counters.rows_fetched, self.windows_done
+        if self._last_tick is not None and now > self._last_tick[0]:
+            seconds = now - self._last_tick[0]
+            self._smooth("rows_per_second", (rows - self._last_tick[1]) / seconds)
+            self._smooth("_windows_per_second", (windows - self._last_tick[2]) / seconds)
+        self._last_tick = (now, rows, windows)
+
+    def _smooth(self, name: str, value: float) -> None:
+        setattr(self, name, getattr(self, name) + RATE_SMOOTHING * (value - getattr(self, name)))
+
+    def view(self) -> JobChanged:
+        counters = self.counters
+        done = [entry for entry in self.progress.values() if entry.windows_done >= entry.windows_total]
+        return JobChanged(
+            job=self.id,
+            run_id=self.run_id,
+            data_type=self.operation.data_type,
+            interval=self.operation.interval,
+            label=self.operation.label,
+            state=self.state,
+            waiting=self.waiting,
+            created=self.created,
+            started=self.started,
+            finished=self.finished,
+            series_total=len(self.progress),
+            series_done=len(done),
+            series_failed=sum(1 for entry in self.progress.values() if entry.windows_failed),
+            windows_total=self.windows_total,
+            windows_done=self.windows_done,
+            windows_failed=self.windows_failed,
+            requests_planned=self.plan.requests if self.plan else 0,
+            requests=counters.requests,
+            metadata_requests=counters.metadata_requests,
+            retries=counters.retries,
+            rows_fetched=counters.rows_fetched,
+            rows_inserted=counters.rows_inserted,
+            rows_updated=counters.rows_updated,
+            rows_unchanged=counters.rows_unchanged,
+            rows_quarantined=counters.rows_quarantined,
+            gaps_open=counters.gaps_open,
+            rows_per_second=0.0 if self.finished else round(self.rows_per_second, 1),
+            eta_seconds=self._eta(),
+            last_bar=max(
+                (p.state.last_bar for p in self.progress.values() if p.state.last_bar), default=None
+            ),
+            error=self.errors[0] if self.errors else "",
+        )
+
+    def _eta(self) -> float | None:
+        left = self.windows_total - self.windows_done - self.windows_failed
+        if self.state != "running" or self.windows_done < 3 or self._windows_per_second <= 0:
+            return None
+        return round(left / self._windows_per_second, 1)
+
+    def series_view(self, entry: SeriesProgress) -> SeriesChanged:
+        return SeriesChanged(
+            job=self.id,
+            series=str(entry.state.key),
+            state=entry.word,
+            windows_total=entry.windows_total,
+            windows_done=entry.windows_done,
+            windows_failed=entry.windows_failed,
+            rows=entry.rows,
+            retries=entry.retries,
+            last_bar=entry.state.last_bar,
+            reason=entry.reason,
+            error=entry.error,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The object of `--output json`."""
+        counters = self.counters
+        return {
+            "run_id": self.run_id,
+            "data_type": self.operation.data_type,
+            "status": self.state,
+            "series": len(self.progress),
+            "windows": self.windows_done,
+            "requests": counters.requests,
+            "metadata_requests": counters.metadata_requests,
+            "retries": counters.retries,
+            "rows_fetched": counters.rows_fetched,
+            "rows_inserted": counters.rows_inserted,
+            "rows_updated": counters.rows_updated,
+            "rows_unchanged": counters.rows_unchanged,
+            "rows_quarantined": counters.rows_quarantined,
+            "gaps_open": counters.gaps_open,
+            "cache": {"hits": counters.cache_hits, "misses": counters.cache_misses},
+            "duration_seconds": round((self.finished or self.created) - self.created, 3),
+            "errors": list(self.errors),
+        }

@@ -1,0 +1,64 @@
+"""Listing calls of one job: counted, within the limits, tried again like windows are."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from core.engine.clock import Clock
+from core.engine.permits import Permits
+from core.errors import Malformed, RateLimited, Transient
+from core.limits import Backoff
+from core.sources import AssetPage, Instrument, Source
+
+T = TypeVar("T")
+
+
+class MeteredListings:
+    """The listing half of a source. `calls` counts requests, `retries` those that were repeats."""
+
+    def __init__(
+        self,
+        source: Source,
+        permits: Permits,
+        clock: Clock,
+        backoff: Backoff,
+        chance: Callable[[], float],
+        *,
+        max_wait: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self.name = source.name
+        self.calls = 0
+        self.retries = 0
+        self._source = source
+        self._permits = permits
+        self._clock = clock
+        self._backoff = backoff
+        self._chance = chance
+        self._max_wait = max_wait
+        self._say = say
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]:
+        return await self._call(lambda: self._source.instruments(kind, market))
+
+    async def top_assets(self, page: int) -> AssetPage:
+        return await self._call(lambda: self._source.top_assets(page))
+
+    async def rate_limit(self) -> None:
+        await self._call(self._source.rate_limit)
+
+    async def _call(self, ask: Callable[[], Awaitable[T]]) -> T:
+        started = self._clock.monotonic()
+        attempt = 1
+        while True:
+            try:
+                async with self._permits.one(self._max_wait, self._say):
+                    self.calls += 1
+                    return await ask()
+            except RateLimited as error:
+                self._permits.pause(error.wait)
+            except (Transient, Malformed):
+                if self._backoff.is_spent(attempt, self._clock.monotonic() - started):
+                    raise
+                await self._clock.sleep(self._backoff.wait(attempt, self._chance()))
+                attempt += 1
+            self.retries += 1

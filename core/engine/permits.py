@@ -1,0 +1,52 @@
+"""Permission to send one request: a free connection and a place in every one of the vendor's limits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from core.engine.clock import Clock
+from core.errors import QuotaExhausted
+from core.limits import Quota
+
+LONGEST_NAP = 1.0
+
+
+class Permits:
+    """At most `connections` requests at once, none inside a wait. `now` is the vendor's time."""
+
+    def __init__(self, quota: Quota, connections: int, clock: Clock, now: Callable[[], float]) -> None:
+        self.quota = quota
+        self._slots = asyncio.Semaphore(connections)
+        self._clock = clock
+        self._now = now
+
+    def pause(self, wait: float) -> None:
+        """The vendor asks to be left alone for `wait` seconds."""
+        self.quota.pause(wait, self._now())
+
+    @asynccontextmanager
+    async def one(self, max_wait: float, say: Callable[[str], None]) -> AsyncIterator[None]:
+        """Wait for a permit and hold it. `say` hears what is being waited for, and "" when it is over.
+
+        Raises QuotaExhausted when the wait would be longer than `max_wait` seconds.
+        """
+        async with self._slots:
+            await self._wait(max_wait, say)
+            self.quota.take(self._now())
+            try:
+                yield
+            finally:
+                self.quota.give_back()
+
+    async def _wait(self, max_wait: float, say: Callable[[str], None]) -> None:
+        has_waited = False
+        while (wait := self.quota.wait(self._now())) > 0:
+            window = self.quota.blocking(self._now())
+            if wait > max_wait:
+                raise QuotaExhausted(f"the vendor's {window} limit is used up; it resets in {wait:.0f} s")
+            has_waited = True
+            say(f"{window} limit, {wait:.0f} s")
+            # Short naps, because an answer still in flight may change what is left.
+            await self._clock.sleep(min(wait, LONGEST_NAP))
+        if has_waited:
+            say("")

@@ -1,0 +1,420 @@
+"""Runs one job: plan, workers that pull windows, retries by error class, an honest end.
+
+The runner switches on the class of an error, never on its text. A retry is a re-queued window with a
+not-before and a new permit. Stopping has three steps: hand out nothing more, let what is in flight
+finish for a moment, then cancel it; a commit already handed to the store completes either way.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from core.cache import Cache, NoCache
+from core.coverage import SeriesState
+from core.datasets import SeriesKey
+from core.engine.alerts import Alerts
+from core.engine.clock import Clock
+from core.engine.ingest import Ingest, Outcome, Request
+from core.engine.job import Job, SeriesProgress, WorkQueue
+from core.engine.metadata import MeteredListings
+from core.engine.permits import Permits
+from core.engine.selection import select
+from core.errors import (
+    BudgetRefused,
+    Malformed,
+    QuotaExhausted,
+    RateLimited,
+    Rejected,
+    TapewatchError,
+    Transient,
+    Unauthorized,
+)
+from core.events import Bus, GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
+from core.limits import Backoff, allowance
+from core.planner import Fetch, Plan, Policy, Wanted, plan_series
+from core.sources import CachedListings, RejectedRow, Source
+from core.stores import Store
+from core.text import clean
+from core.windows import intersect, iso
+
+DRAIN_SECONDS = 3.0
+ASK_LIMITS_FROM = 100
+GIVE_UP_AFTER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
+
+    `listing_ttl` is how long listings may be taken from the cache, in seconds.
+    """
+
+    max_wait: float = 900.0
+    budget_share: float = 0.10
+    listing_ttl: float = 3_600.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all jobs of an engine share."""
+
+    source: Source
+    cache: Cache
+    store: Store
+    permits: Permits
+    ingest: Ingest
+    bus: Bus
+    alerts: Alerts
+    clock: Clock
+    chance: Callable[[], float]
+    options: RunnerOptions = field(default_factory=RunnerOptions)
+
+
+class Runner:
+    """Takes one job from queued to its final state."""
+
+    def __init__(self, job: Job, tools: Tools) -> None:
+        self.job = job
+        self._tools = tools
+        self._failures_in_a_row = 0
+        self._listed: dict[SeriesKey, int | None] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._unexplained = 0
+
+    async def run(self) -> None:
+        """Never raises for what upstream or the store do; the job says how it ended."""
+        job = self.job
+        job.started = self._tools.clock.wall()
+        try:
+            self._enter("planning")
+            plan = await self.plan()
+            self._begin(plan)
+            self._enter("held" if job.queue and job.queue.is_held else "running")
+            await self._work_through()
+            await self._judge()
+        except TapewatchError as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            job.is_stopping = True
+            raise
+        finally:
+            job.finished = self._tools.clock.wall()
+            self._enter(self._final_state())
+
+    async def plan(self, *, create: bool = True) -> Plan:
+        """What this job will ask for. Raises BudgetRefused beyond what a run may spend unasked."""
+        operation, tools = self.job.operation, self._tools
+        before = [(stats.hits, stats.misses) for stats in tools.cache.stats()]
+        metered = MeteredListings(
+            tools.source,
+            tools.permits,
+            tools.clock,
+            tools.options.backoff,
+            tools.chance,
+            max_wait=tools.options.max_wait,
+            say=self._say,
+        )
+        cache = tools.cache if operation.enable_caching else NoCache()
+        listings = CachedListings(metered, cache, tools.options.listing_ttl)
+        try:
+            wanted = await select(operation, listings, int(tools.source.now()))
+            await tools.ingest.confirm_origin()
+            plan = await self._plan_series(wanted, create=create)
+            await self._check_budget(plan, metered)
+            await tools.ingest.confirm_origin()
+        finally:
+            counters = self.job.counters
+            counters.metadata_requests += metered.calls - metered.retries
+            counters.retries += metered.retries
+            for (hits, misses), stats in zip(before, tools.cache.stats(), strict=True):
+                counters.cache_hits += stats.hits - hits
+                counters.cache_misses += stats.misses - misses
+        return replace(plan, metadata_requests=counters.metadata_requests)
+
+    async def hold(self, held: bool) -> None:
+        if self.job.queue is not None:
+            await self.job.queue.hold(held)
+            self._enter("held" if held else "running")
+
+    async def cancel(self) -> None:
+        """Stop handing out windows; what is in flight has DRAIN_SECONDS to finish."""
+        self.job.is_stopping = True
+        self._enter("cancelling")
+        if self.job.queue is None:
+            return
+        await self.job.queue.close()
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=DRAIN_SECONDS)
+            for worker in late:
+                worker.cancel()
+
+    async def _plan_series(self, wanted: Sequence[Wanted], *, create: bool) -> Plan:
+        operation, tools = self.job.operation, self._tools
+        policy = Policy(
+            groups=operation.dataset.parse_groups(operation.groups),
+            recheck=operation.recheck,
+            newest_first=operation.order == "newest",
+            full_refresh=operation.full_refresh,
+        )
+        keys = [entry.key for entry in wanted]
+        states = await tools.store.series(tools.source.name, keys, create=create)
+        self._listed = {entry.key: entry.listed for entry in wanted}
+        now = int(tools.source.now())
+        # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
+        parts = {
+            state.key: plan_series(entry, state, policy, now)
+            for entry, state in zip(wanted, states, strict=True)
+        }
+        return Plan(tuple(parts.values()))
+
+    async def _check_budget(self, plan: Plan, metered: MeteredListings) -> None:
+        limit = self.job.operation.max_requests
+        quota = self._tools.permits.quota
+        if limit is None and not quota.limits and plan.requests >= ASK_LIMITS_FROM:
+            await metered.rate_limit()
+        if limit is not None:
+            window = "--max_requests"
+        elif (found := allowance(quota.limits.values(), self._tools.options.budget_share)) is not None:
+            limit, window = found
+        if limit is not None and plan.requests > limit:
+            raise BudgetRefused(
+                f"the plan needs {plan.requests} requests, {limit} are allowed by "
+                + (
+                    window
+                    if window.startswith("--")
+                    else f"the default share of what is left of the {window}"
+                )
+                + f"; to go ahead say --max_requests {plan.requests}"
+            )
+
+    def _begin(self, plan: Plan) -> None:
+        job = self.job
+        job.plan = plan
+        job.windows_total = plan.requests
+        job.queue = WorkQueue(plan.fetches())
+        for part in plan.series:
+            reason = next((fetch.reason for fetch in part.fetches()), "")
+            entry = SeriesProgress(part, part.series, windows_total=part.requests, reason=reason)
+            job.progress[part.series.id] = entry
+
+    async def _work_through(self) -> None:
+        count = min(self.job.operation.parallel_workers, max(1, self.job.windows_total))
+        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
+        try:
+            await asyncio.gather(*self._workers)
+        except asyncio.CancelledError:
+            if not self.job.is_stopping:
+                raise
+        finally:
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _work(self) -> None:
+        queue = self.job.queue
+        assert queue is not None  # noqa: S101 - set by _begin before the workers start
+        while (fetch := await queue.take()) is not None:
+            try:
+                await self._attempt(fetch)
+            finally:
+                await queue.done()
+
+    async def _attempt(self, fetch: Fetch) -> None:
+        entry = self.job.progress[fetch.series.id]
+        if self._is_pointless(entry, fetch):
+            self._count_done(entry)
+            return
+        fetch = fetch if fetch.since else fetch._replace(since=self._tools.clock.monotonic())
+        try:
+            outcome = await self._ask(entry, fetch)
+        except RateLimited as error:
+            self._tools.permits.pause(error.wait)
+            self._again(entry, fetch, 0.0, error)
+        except Malformed as error:
+            await self._keep_malformed(entry, fetch, error)
+            self._again_or_give_up(entry, fetch, error)
+        except Transient as error:
+            self._again_or_give_up(entry, fetch, error)
+        except Unauthorized:
+            raise
+        except Rejected as error:
+            self._give_up(entry, fetch, error)
+        else:
+            self._failures_in_a_row = 0
+            self._count(entry, fetch, outcome)
+
+    async def _ask(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
+        tools = self._tools
+        request = Request(
+            fetch=fetch,
+            dataset=self.job.operation.dataset,
+            groups=self.job.operation.dataset.parse_groups(self.job.operation.groups),
+            state=entry.state,
+            plan=entry.plan,
+            listed=self._listed.get(entry.plan.series.key),
+            run_id=self.job.run_id,
+        )
+        async with tools.permits.one(tools.options.max_wait, self._say):
+            if fetch.attempt == 1:
+                self.job.counters.requests += 1
+            return await tools.ingest.window(request)
+
+    def _is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
+        """The history turned out to start after this window."""
+        start = entry.state.history_start
+        return start is not None and fetch.window.end <= start
+
+    def _count(self, entry: SeriesProgress, fetch: Fetch, outcome: Outcome) -> None:
+        entry.state = _newer(entry.state, outcome.state)
+        counters, written = self.job.counters, outcome.written
+        if written is not None:
+            counters.rows_fetched += outcome.fetched
+            counters.rows_inserted += written.inserted
+            counters.rows_updated += written.updated
+            counters.rows_unchanged += written.unchanged
+            entry.rows += written.inserted + written.updated + written.unchanged
+        self._count_quarantined(entry, outcome.rejected)
+        if outcome.probe is not None and self.job.queue is not None:
+            self.job.windows_total += 1
+            entry.windows_total += 1
+            self.job.queue.put_back(outcome.probe, 0.0)
+        self._count_done(entry)
+
+    def _count_done(self, entry: SeriesProgress) -> None:
+        entry.windows_done += 1
+        entry.is_dirty = True
+        self.job.windows_done += 1
+        self.job.is_dirty = True
+
+    def _count_quarantined(self, entry: SeriesProgress, rejected: Sequence[RejectedRow]) -> None:
+        self.job.counters.rows_quarantined += len(rejected)
+        reasons: dict[str, int] = {}
+        for row in rejected:
+            reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        for reason, rows in reasons.items():
+            series = str(entry.state.key)
+            self._tools.bus.publish(RowsQuarantined(job=self.job.id, series=series, reason=reason, rows=rows))
+
+    async def _keep_malformed(self, entry: SeriesProgress, fetch: Fetch, error: Malformed) -> None:
+        raw = error.raw.decode("utf-8", "replace")
+        record = RejectedRow(error.reason, clean(str(error)), raw)
+        await self._tools.store.quarantine(entry.state, fetch.window, record, self.job.run_id)
+        self._count_quarantined(entry, [record])
+
+    def _again_or_give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
+        backoff = self._tools.options.backoff
+        tried_for = self._tools.clock.monotonic() - fetch.since
+        if self.job.is_stopping or backoff.is_spent(fetch.attempt, tried_for):
+            self._give_up(entry, fetch, error)
+            return
+        self._again(entry, fetch, backoff.wait(fetch.attempt, self._tools.chance()), error)
+
+    def _again(self, entry: SeriesProgress, fetch: Fetch, wait: float, error: Exception) -> None:
+        assert self.job.queue is not None  # noqa: S101 - a window was taken from it
+        self.job.queue.put_back(fetch._replace(attempt=fetch.attempt + 1), wait)
+        self.job.counters.retries += 1
+        entry.retries += 1
+        entry.error = clean(str(error))
+        entry.is_dirty = self.job.is_dirty = True
+        self._tools.bus.publish(
+            RetryScheduled(
+                job=self.job.id,
+                series=str(entry.state.key),
+                start=fetch.window.start,
+                attempt=fetch.attempt + 1,
+                wait=round(wait, 3),
+                error=entry.error,
+            )
+        )
+
+    def _give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
+        text = clean(str(error), 300)
+        entry.windows_failed += 1
+        entry.error = text
+        entry.is_dirty = self.job.is_dirty = True
+        self.job.windows_failed += 1
+        self.job.add_error(f"{entry.state.key} {iso(fetch.window.start)}..{iso(fetch.window.end)}: {text}")
+        self._tools.bus.publish(
+            WindowFailed(
+                job=self.job.id,
+                series=str(entry.state.key),
+                start=fetch.window.start,
+                end=fetch.window.end,
+                attempts=fetch.attempt,
+                error=text,
+            )
+        )
+        source = str(entry.state.key)
+        self._tools.alerts.fire("retries_exhausted", "ERROR", source, text, self._tools.clock.wall())
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= GIVE_UP_AFTER:
+            raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
+
+    async def _judge(self) -> None:
+        """Count the holes that are left; GapFound is said now, when no later answer can explain them."""
+        states = [entry.state for entry in self.job.progress.values()]
+        fresh = await self._tools.store.series(self._tools.source.name, [state.key for state in states])
+        unexplained = 0
+        for entry, state in zip(self.job.progress.values(), fresh, strict=True):
+            for gap in state.gaps:
+                if not intersect([gap.window], [entry.plan.span]):
+                    continue
+                self.job.counters.gaps_open += 1
+                unexplained += not gap.is_confirmed
+                self._tools.bus.publish(
+                    GapFound(
+                        job=self.job.id,
+                        series=str(state.key),
+                        start=gap.window.start,
+                        end=gap.window.end,
+                        cause=gap.cause,
+                    )
+                )
+            if not entry.windows_failed:
+                self._tools.alerts.resolve("retries_exhausted", str(state.key))
+        self._unexplained = unexplained
+
+    def _final_state(self) -> str:
+        job = self.job
+        if isinstance(job.failure, QuotaExhausted):
+            return "waiting_quota"
+        if job.failure is not None:
+            return "failed"
+        if job.is_stopping:
+            return "cancelled"
+        if job.windows_failed:
+            everything = all(entry.windows_failed and not entry.rows for entry in job.progress.values())
+            return "failed" if everything else "complete_with_gaps"
+        return "complete_with_gaps" if self._unexplained else "complete"
+
+    def _fail(self, error: TapewatchError) -> None:
+        self.job.failure = error
+        self.job.add_error(clean(str(error), 500))
+        level = "warning" if isinstance(error, QuotaExhausted) else "error"
+        self._tools.bus.publish(LogLine(level=level, text=clean(str(error), 500), source=self.job.id))
+
+    def _say(self, waiting: str) -> None:
+        self.job.waiting = waiting
+        if self.job.state in {"running", "waiting"}:
+            self._enter("waiting" if waiting else "running")
+
+    def _enter(self, state: str) -> None:
+        if self.job.is_stopping and state in {"running", "waiting", "held"}:
+            return
+        self.job.state = state
+        self.job.is_dirty = True
+        self._tools.bus.publish(self.job.view())
+
+
+def _newer(known: SeriesState, answered: SeriesState) -> SeriesState:
+    """Windows of one series run side by side, so an answer may carry an older view of its series."""
+    bars = [bar for bar in (known.last_bar, answered.last_bar) if bar is not None]
+    start = answered.history_start if answered.history_start is not None else known.history_start
+    return replace(
+        answered,
+        history_start=start,
+        last_bar=max(bars, default=None),
+        rows=max(known.rows, answered.rows),
+        has_constants=known.has_constants or answered.has_constants,
+    )

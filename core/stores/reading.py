@@ -1,0 +1,108 @@
+"""Looking at a store without touching it: the file is opened read-only, whoever holds it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from core.errors import StoreError
+from core.events import AlertChanged
+from core.stores import RunRecord, RunSeries, sqlite_path
+from core.stores.migrate import check, migrations
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One stored series: how much of it there is. Times are UTC epoch seconds, bar starts."""
+
+    series: str
+    series_id: int
+    rows: int
+    first_bar: int | None
+    last_bar: int | None
+    history_start: int | None
+    gaps: int
+
+
+class Reader:
+    """Questions that `status`, `jobs` and `series` ask of an SQLite store."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def origin(self) -> str:
+        """Who the rows come from; empty before the first one."""
+        found = self._db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+        return str(found[0]) if found else ""
+
+    def runs(self, limit: int = 20) -> list[RunRecord]:
+        """The newest runs, newest first."""
+        found = self._db.execute("SELECT * FROM run ORDER BY created DESC LIMIT ?", (limit,))
+        return [RunRecord(*row[:-1], summary=json.loads(row[-1])) for row in found]
+
+    def run_series(self, run_id: str) -> list[RunSeries]:
+        found = self._db.execute("SELECT * FROM run_series WHERE run_id = ? ORDER BY series", (run_id,))
+        return [RunSeries(*row) for row in found]
+
+    def alerts(self, *, only_open: bool = True) -> list[AlertChanged]:
+        where = "WHERE state = 'firing'" if only_open else ""
+        names = "alert, rule, level, state, since, changed, message, source, count"
+        found = self._db.execute(f"SELECT {names} FROM alert {where} ORDER BY since DESC LIMIT 500")
+        return [
+            AlertChanged(
+                alert=row[0],
+                rule=row[1],
+                level=row[2],
+                state=row[3],
+                since=row[4],
+                time=row[5],
+                message=row[6],
+                source=row[7],
+                count=row[8],
+            )
+            for row in found
+        ]
+
+    def data_types(self) -> list[dict[str, Any]]:
+        """Series, rows, newest closed bar and gaps of every data type and interval that has any."""
+        found = self._db.execute(
+            "SELECT data_type, interval, count(*), sum(rows), max(last_bar), "
+            "sum((SELECT count(*) FROM gap WHERE series_id = series.id)) "
+            "FROM series GROUP BY data_type, interval ORDER BY data_type, interval"
+        )
+        names = ("data_type", "interval", "series", "rows", "last_bar", "gaps")
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def series(self, data_type: str | None = None, like: str = "%") -> list[SeriesRow]:
+        """Stored series whose name (`type/market/instrument/interval`) matches the SQL pattern `like`."""
+        found = self._db.execute(
+            "SELECT data_type || '/' || market || '/' || instrument || '/' || interval AS name, id, rows, "
+            "first_bar, last_bar, history_start, (SELECT count(*) FROM gap WHERE series_id = series.id) "
+            "FROM series WHERE name LIKE ? AND (?2 IS NULL OR data_type = ?2) ORDER BY name",
+            (like, data_type),
+        )
+        return [SeriesRow(*row) for row in found]
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Reader]:
+    """A Reader of the store at `url`. Raises StoreError when there is none, or it is not ours."""
+    path = sqlite_path(url)
+    if not Path(path).is_file():
+        raise StoreError(f"there is no store at {path} yet; `tapewatch demo` makes one to try")
+    try:
+        db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+    try:
+        if check(db, migrations()) == 0:
+            raise StoreError(f"the store at {path} is empty")
+        yield Reader(db)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    finally:
+        db.close()
