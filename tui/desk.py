@@ -1,0 +1,160 @@
+"""What all screens share: the state, its frozen copy while paused, what the operator chose, clocks.
+
+Knows no Textual: screens draw from it, the app feeds it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import monotonic
+from time import time as wall_time
+
+from core.events import Message
+from tui.query import Choice
+from tui.state import Link, ViewState, note, reduce_many
+from tui.text import ASCII, UNICODE
+from tui.views.frame import Canvas
+from tui.views.header import Moment
+
+RATES = (0.5, 1.0, 2.0, 4.0, 10.0)
+MOST_PENDING = 2_000
+BLURRED_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardOptions:
+    """How to show and what to allow.
+
+    `theme`: dark, light, ansi or contrast. `owns_engine`: the engine is this dashboard's own child.
+    `refresh_hz`: at most so many redraws a second.
+    """
+
+    read_only: bool = False
+    theme: str = "dark"
+    ascii: bool = False
+    mouse: bool = True
+    owns_engine: bool = False
+    refresh_hz: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """UTC epoch seconds, and monotonic seconds for everything that is a duration."""
+
+    wall: Callable[[], float] = wall_time
+    monotonic: Callable[[], float] = monotonic
+
+
+class Desk:
+    """The dashboard's session."""
+
+    def __init__(self, options: DashboardOptions, clock: Clock) -> None:
+        self.options = options
+        self.clock = clock
+        self.glyphs = ASCII if options.ascii else UNICODE
+        self.state = ViewState(link=Link(since=clock.monotonic()))
+        self.refresh_hz = options.refresh_hz
+        self.throttle = 1.0
+        self.blurred = False
+        self.moved_at = float("-inf")
+        self._choices: dict[str, Choice] = {}
+        self._pending: list[Message] = []
+        self._frozen: ViewState | None = None
+        self._paused_at = 0.0
+
+    @property
+    def shown(self) -> ViewState:
+        """What panes draw: the state, or the one that was there when the display was paused."""
+        return self._frozen if self._frozen is not None else self.state
+
+    @property
+    def paused(self) -> bool:
+        return self._frozen is not None
+
+    @property
+    def read_only(self) -> bool:
+        hello = self.state.hello
+        return self.options.read_only or (hello is not None and hello.read_only)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether values should look as old as they are."""
+        return self.state.freshness(self.clock.monotonic())[0] in {"STALE", "DISCONNECTED"}
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one redraw to the next."""
+        interval = self.throttle / self.refresh_hz
+        return max(interval, BLURRED_INTERVAL) if self.blurred else interval
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the operator has just moved a cursor: rows should not change places under it."""
+        return self.clock.monotonic() - self.moved_at < 2.0
+
+    def receive(self, message: Message) -> None:
+        """Keep `message` for the next fold; when very many wait they are folded at once."""
+        self._pending.append(message)
+        if len(self._pending) >= MOST_PENDING:
+            self.fold()
+
+    def fold(self) -> bool:
+        """Fold what came in; whether there was anything."""
+        if not self._pending:
+            return False
+        pending, self._pending = self._pending, []
+        self.state = reduce_many(self.state, pending, self.clock.monotonic())
+        return True
+
+    def link_changed(self, link: Link) -> None:
+        """The engine came or went; said in the log as well, once for each time."""
+        self.fold()
+        before = self.state.link.phase
+        since = self.state.link.since if before == link.phase else link.since
+        self.state = replace(self.state, link=replace(link, since=since))
+        if link.phase in {"lost", "refused"} and before != link.phase:
+            self.note("warning", link.reason)
+
+    def note(self, level: str, words: str) -> None:
+        """A log line of our own."""
+        self.state = note(self.state, level, words, self.clock.wall())
+
+    def toggle_pause(self) -> None:
+        self._frozen = None if self._frozen is not None else self.state
+        self._paused_at = self.clock.monotonic()
+
+    def change_rate(self, step: int) -> None:
+        """The next faster or slower of the rates."""
+        faster = [rate for rate in RATES if rate > self.refresh_hz]
+        slower = [rate for rate in RATES if rate < self.refresh_hz]
+        self.refresh_hz = (*faster, RATES[-1])[0] if step > 0 else (RATES[0], *slower)[-1]
+        self.throttle = 1.0
+
+    def note_cost(self, seconds: float) -> None:
+        """CPU of one redraw: above 30 % of the interval it slows down, far below it speeds up again."""
+        if seconds > 0.3 * self.interval:
+            self.throttle = min(8.0, self.throttle * 2)
+        elif self.throttle > 1.0 and seconds < 0.05 * self.interval:
+            self.throttle /= 2
+
+    def choice(self, table: str, default: Choice) -> Choice:
+        return self._choices.get(table, default)
+
+    def choose(self, table: str, choice: Choice) -> None:
+        self._choices[table] = choice
+
+    def canvas(self, width: int) -> Canvas:
+        return Canvas(width, self.glyphs, self.clock.wall())
+
+    def moment(self) -> Moment:
+        """What the header needs besides the state."""
+        now = self.clock.monotonic()
+        frozen = self._frozen
+        return Moment(
+            now=now,
+            time=self.clock.wall(),
+            paused=now - self._paused_at if frozen is not None else None,
+            held=self.state.folded - frozen.folded if frozen is not None else 0,
+            refresh_hz=self.refresh_hz / self.throttle,
+            throttled=self.throttle > 1.0,
+            read_only=self.read_only,
+        )

@@ -1,0 +1,50 @@
+"""One job: its counters, its series, its part of the log."""
+
+from tui import actions
+from tui.desk import Desk
+from tui.screens.live import LiveScreen
+from tui.tables import Table
+from tui.views import jobs, log, series
+from tui.views.frame import Canvas, View
+from tui.widgets.log_pane import LogPane
+from tui.widgets.pane import Pane
+
+
+class JobScreen(LiveScreen):
+    """What an operator sees after enter on a job."""
+
+    kind = actions.JOB
+
+    def __init__(self, desk: Desk, job: str) -> None:
+        super().__init__(desk)
+        self.job = job
+        self.series_table = Table(desk, f"series:{job}", series.FIELDS, series.DEFAULT, series.SORTS)
+        self.log_table = Table(desk, f"log:{job}", log.FIELDS, log.DEFAULT, ())
+        self.tables = {"series": self.series_table, "job_log": self.log_table}
+        self.panes = {
+            "series": Pane(desk, self._series, id="series"),
+            "counters": Pane(desk, self._counters, id="counters", selectable=False),
+            "job_log": LogPane(desk, self._log, id="job_log", anchored=True),
+        }
+
+    def layout_panes(self) -> list[Pane]:
+        return [self.panes["counters"], self.panes["series"], self.panes["job_log"]]
+
+    def selected_job(self) -> str | None:
+        return self.job if self.job in self.desk.state.jobs else None
+
+    def _counters(self, canvas: Canvas) -> View:
+        return jobs.job_view(self.desk.shown, self.job, canvas)
+
+    def _series(self, canvas: Canvas) -> View:
+        known = self.desk.shown.series.get(self.job, {})
+        return series.view(known, self.series_table.listing(known), canvas)
+
+    def _log(self, canvas: Canvas) -> View:
+        lines = [entry for entry in self.desk.shown.log if entry.job == self.job]
+        return log.view(lines, self.log_table.choice, canvas)
+
+    def facts(self, key: str) -> list[tuple[str, str]]:
+        """Everything about one of its series, for the reader."""
+        known = self.desk.shown.series.get(self.job, {})
+        return series.facts(known[key]) if key in known else []

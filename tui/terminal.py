@@ -1,0 +1,90 @@
+"""The terminal: whether we may start on it, what it can show, and leaving it in order, whatever happens."""
+
+import contextlib
+import locale
+import os
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from core.errors import ConfigError
+
+EXIT_CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+GRACE_SECONDS = 4.0
+Settings = list[Any]
+_MODES_OFF = (
+    "?1000l",
+    "?1002l",
+    "?1003l",
+    "?1006l",
+    "?1015l",
+    "?2004l",
+    "?1004l",
+    "<u",
+    "?25h",
+    "0m",
+    "?1049l",
+)
+_RESTORE = "".join(f"\x1b[{mode}" for mode in _MODES_OFF).encode()
+
+
+def require_terminal() -> None:
+    """Raises ConfigError, naming the command that needs no terminal."""
+    instead = "without one use `tapewatch status`"
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        raise ConfigError(f"the dashboard needs a terminal; {instead}")
+    if os.environ.get("TERM", "dumb") in {"dumb", ""}:
+        raise ConfigError(f"the dashboard needs a terminal that can move its cursor (TERM); {instead}")
+
+
+def speaks_unicode() -> bool:
+    """Whether the locale's encoding can draw our glyphs."""
+    return locale.getpreferredencoding(False).lower().replace("-", "") == "utf8"
+
+
+@contextlib.contextmanager
+def leaving_in_order(leave: Callable[[int], None]) -> Iterator[None]:
+    """Within this block SIGTERM and SIGHUP call `leave` with the exit code that each is known for.
+
+    `leave` must only schedule. A terminal that has stopped reading can block the event loop for good, so
+    the process ends after a grace period whether or not anything was able to run.
+    """
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    settings = _terminal_settings()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        code = EXIT_CODES[signal.Signals(number)]
+        guard = threading.Timer(GRACE_SECONDS, _end_now, (code, settings))
+        guard.daemon = True
+        guard.start()
+        leave(code)
+
+    for number in EXIT_CODES:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminal_settings() -> Settings | None:
+    try:
+        return termios.tcgetattr(sys.stdin.fileno())
+    except (termios.error, ValueError, OSError):
+        return None
+
+
+def _end_now(code: int, settings: Settings | None) -> None:
+    """Without the event loop: give the terminal back as far as it lets us, and go."""
+    with contextlib.suppress(Exception):
+        os.set_blocking(sys.stderr.fileno(), False)
+        os.write(sys.stderr.fileno(), _RESTORE)
+    with contextlib.suppress(Exception):
+        if settings is not None:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, settings)
+    os._exit(code)
