@@ -1,0 +1,75 @@
+"""`tapewatch sandbox`: the vendor's API on this machine, with synthetic markets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """Examples:
+
+  tapewatch sandbox --port 8750
+
+  tapewatch sandbox --now 2025-06-01T12:00:00 --limits free --log calls.jsonl
+
+  tapewatch sandbox --limits none --faults sample_configs/faults.json
+"""
+
+
+def sandbox(
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65_535)
+    ] = 0,
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Which synthetic world to serve.")] = 7,
+    now: Annotated[
+        str | None,
+        typer.Option(help="Freeze the data and the Date header at this UTC time (ISO).", metavar="ISO"),
+    ] = None,
+    latency: Annotated[int, typer.Option(help="Milliseconds every answer waits.", min=0, metavar="MS")] = 0,
+    limits: Annotated[
+        str,
+        typer.Option(help="paid, free, none, or like second=20,minute=300,hour=3000,day=7500,month=11000."),
+    ] = "paid",
+    require_key: Annotated[
+        str | None, typer.Option(help="Refuse requests without this API key.", metavar="KEY")
+    ] = None,
+    faults: Annotated[Path | None, typer.Option(help="Rules of faults to inject (JSON or TOML).")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Serve recorded history pages of this directory.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Append one JSON line for every request.")] = None,
+    canned: Annotated[bool, typer.Option("--canned", help="Serve ready-made pages, for benchmarks.")] = False,
+) -> None:
+    """Serve the vendor's API on this machine: synthetic markets, limits and faults, no key, no network.
+
+    Prints one line with its address when ready, and ends on SIGTERM or Ctrl-C.
+    """
+    import asyncio  # noqa: PLC0415 - importing the command must stay cheap
+
+    from core.errors import ConfigError  # noqa: PLC0415
+    from core.sandbox.options import SandboxOptions, loopback, moment  # noqa: PLC0415
+    from core.sandbox.quota import parse_limits  # noqa: PLC0415
+    from core.sandbox.server import serve  # noqa: PLC0415
+
+    try:
+        options = SandboxOptions(
+            host=loopback(host),
+            port=port,
+            seed=seed,
+            now=None if now is None else moment(now),
+            latency=latency / 1_000,
+            limits=parse_limits(limits),
+            require_key=require_key,
+            faults=faults,
+            replay=replay,
+            log=log,
+            canned=canned,
+        )
+        asyncio.run(serve(options, lambda url: _announce(url, options.seed)))
+    except ConfigError as error:
+        typer.echo(f"sandbox: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _announce(url: str, seed: int) -> None:
+    print(f"sandbox ready at {url} seed={seed}", flush=True)  # noqa: T201 - stdout is this command's data

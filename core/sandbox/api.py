@@ -1,0 +1,106 @@
+"""The vendor's API as a function of request and time.
+
+`Api.answer(request, now)` routes, validates and answers; it knows nothing of keys, limits or faults,
+which `gate.Gate` puts in front of it. Adding an endpoint is adding a route.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from core.sandbox.catalog import Catalog
+from core.sandbox.history import History
+from core.sandbox.listings import Listings
+from core.sandbox.market import Market
+from core.sandbox.toplist import TopList
+from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
+from core.windows import DAY, HOUR, MINUTE
+
+VERSION = "2.1.26997"
+_REMEMBERED = 10_000
+_HISTORY = {
+    "spot": "/spot/v1/historical",
+    "futures": "/futures/v1/historical",
+    "index": "/index/cc/v1/historical",
+}
+
+Handler = Callable[[Mapping[str, str], int], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path. `fresh` is how long the vendor serves a computed answer again, in seconds."""
+
+    handler: Handler
+    fresh: int = 0
+
+
+class Api:
+    """All endpoints of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        catalog = Catalog(seed)
+        market = Market(seed)
+        self.history = History(catalog, market)
+        listings = Listings(catalog)
+        toplist = TopList(catalog, market)
+        self._routes = {
+            "/spot/v2/markets": Route(partial(listings.markets, "spot"), 60),
+            "/futures/v2/markets": Route(partial(listings.markets, "futures"), 60),
+            "/spot/v1/markets/instruments": Route(partial(listings.instruments, "spot"), 60),
+            "/futures/v1/markets/instruments": Route(partial(listings.instruments, "futures"), 60),
+            "/asset/v1/top/list": Route(toplist.answer, 30),
+            "/info/v1/version": Route(_version),
+        }
+        for kind, prefix in _HISTORY.items():
+            for grain in (DAY, HOUR, MINUTE):
+                fresh = 60 if grain is MINUTE else 300
+                self._routes[f"{prefix}/{grain.path}"] = Route(partial(self.history.page, kind, grain), fresh)
+        self._computed: OrderedDict[str, int] = OrderedDict()
+
+    def answer(self, request: Request, now: int) -> Answer:
+        """The answer at vendor time `now` (UTC epoch seconds); never raises for a bad request."""
+        try:
+            route = self._routes.get(request.path)
+            if route is None:
+                raise Refusal(
+                    404, f"Path does not exist: {request.path}", param="path", values=[request.path]
+                )
+            if request.method != "GET":
+                raise Refusal(
+                    405, "Method not allowed. Only GET is supported.", param="method", values=[request.method]
+                )
+            return route.handler(request.query, self._as_of(request, route.fresh, now))
+        except Refusal as refusal:
+            return refused(refusal, as_list=is_list(request.path))
+
+    def _as_of(self, request: Request, fresh: int, now: int) -> int:
+        """The time whose data is served: of the last computation while that is fresh.
+
+        Answers are pure, so remembering the time is remembering the answer.
+        """
+        if not fresh:
+            return now
+        key = (
+            request.path
+            + "?"
+            + "&".join(f"{k}={v}" for k, v in sorted(request.query.items()) if k != "api_key")
+        )
+        computed = self._computed.get(key)
+        if computed is not None and 0 <= now - computed < fresh:
+            return computed
+        self._computed[key] = now
+        self._computed.move_to_end(key)
+        if len(self._computed) > _REMEMBERED:
+            self._computed.popitem(last=False)
+        return now
+
+
+def is_list(path: str) -> bool:
+    """Whether `Data` of a path is a list."""
+    return "/historical/" in path
+
+
+def _version(_query: Mapping[str, str], _now: int) -> Answer:
+    return succeeded({"VERSION": VERSION})

@@ -1,0 +1,377 @@
+"""The markets and instruments of the synthetic world.
+
+Exchanges and mapped names are the same for every seed; the seed moves listing times, which names are
+retired, and how often the small ones are idle. Instruments are made once per seed, in a fixed order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from core.sandbox.assets import ASSETS, COINS, Asset, seconds
+from core.sandbox.draws import key_of, unit
+from core.sandbox.series import Series, normalised, scale_for
+from core.windows import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A market. `weight` is its share of all trading; `style` how it writes its own ids."""
+
+    id: int
+    name: str
+    title: str
+    kind: str
+    opened: int
+    weight: float
+    style: str
+    quotes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instrument:
+    """One instrument of a market. `kind` is spot, futures or index; `status` as the vendor writes it.
+
+    `expires` is UTC seconds, None unless it is a dated contract. `settle` and `unit` (the contract's
+    currency) are those of futures.
+    """
+
+    kind: str
+    market: str
+    mapped: str
+    own_id: str
+    base: Asset
+    quote: Asset
+    settle: Asset
+    unit: Asset
+    denomination: str
+    status: str
+    expires: int | None
+    shard: str
+    created: int
+    code: str
+    series: Series
+
+
+# id name title opened share style quotes
+_SPOT = """
+8 binance Binance 2017-08-17 0.42 joined USDT,USDC,FDUSD,BTC,EUR,TRY,BRL
+2 coinbase Coinbase 2015-01-26 0.10 dashed USD,EUR,GBP,USDC,BTC,USDT
+3 kraken Kraken 2013-09-10 0.05 kraken USD,EUR,GBP,USDT,BTC,CAD
+12 bybit Bybit 2021-07-15 0.13 joined USDT,USDC,BTC,EUR
+9 okex OKX 2017-10-01 0.11 dashed USDT,USDC,BTC,EUR
+4 bitstamp Bitstamp 2013-11-01 0.02 lower USD,EUR,GBP,BTC
+14 gateio Gate 2018-03-01 0.11 under USDT,BTC
+5 bitfinex Bitfinex 2013-04-01 0.02 t USD,USDT,EUR,BTC,JPY
+"""
+_FUTURES = """
+8 binance Binance 2019-09-08 0.5 joined USDT,USD,USDC
+9 okex OKX 2019-12-20 0.2 swap USDT,USD,USDC
+12 bybit Bybit 2020-03-25 0.2 joined USDT,USD,USDC
+20 deribit Deribit 2018-08-14 0.05 deribit USD,USDC
+41 hyperliquid Hyperliquid 2023-06-01 0.05 bare USDT
+"""
+_INDICES = (("cadli", "267"), ("ccix", "227"))
+_KRAKEN = {"BTC": "XXBT", "ETH": "XETH", "LTC": "XLTC", "XRP": "XXRP", "XLM": "XXLM", "ETC": "XETC",
+           "ZEC": "XZEC", "DOGE": "XDG", "XMR": "XXMR"}  # fmt: skip
+_KRAKEN_FIAT = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP", "CAD": "ZCAD"}
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+# How many of the largest coins a quote currency is paired with; others pair with all of them.
+_DEPTH = {"EUR": 22, "GBP": 10, "BTC": 24, "USDC": 20, "FDUSD": 16, "TRY": 12, "BRL": 8, "CAD": 6, "JPY": 3}
+_QUOTE_SHARE = {"USDT": 1.0, "USD": 1.0, "USDC": 0.18, "FDUSD": 0.2, "BTC": 0.04, "EUR": 0.09, "GBP": 0.03}
+# Names that every seed offers as active ones.
+_KEPT = 12
+
+
+def _exchanges(text: str, kind: str) -> dict[str, Exchange]:
+    found = {}
+    for line in text.strip().splitlines():
+        number, name, title, opened, weight, style, quotes = line.split()
+        found[name] = Exchange(
+            int(number), name, title, kind, seconds(opened), float(weight), style, tuple(quotes.split(","))
+        )
+    return found
+
+
+SPOT_EXCHANGES = _exchanges(_SPOT, "spot")
+FUTURES_EXCHANGES = _exchanges(_FUTURES, "futures")
+INDEX_FAMILIES = dict(_INDICES)
+
+
+class Catalog:
+    """Every instrument of a seed, by kind, market and either of its ids."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @cached_property
+    def instruments(self) -> dict[str, dict[str, dict[str, Instrument]]]:
+        """kind -> market -> mapped id -> instrument."""
+        found: dict[str, dict[str, dict[str, Instrument]]] = {
+            "spot": {name: {} for name in SPOT_EXCHANGES},
+            "futures": {name: {} for name in FUTURES_EXCHANGES},
+            "index": {name: {} for name in INDEX_FAMILIES},
+        }
+        for instrument in (*self._spot(), *self._futures(), *self._indices()):
+            found[instrument.kind][instrument.market][instrument.mapped] = instrument
+        return found
+
+    @cached_property
+    def _own_ids(self) -> dict[tuple[str, str, str], Instrument]:
+        return {
+            (kind, market, instrument.own_id): instrument
+            for kind, markets in self.instruments.items()
+            for market, listed in markets.items()
+            for instrument in listed.values()
+        }
+
+    def find(self, kind: str, market: str, name: str) -> Instrument | None:
+        """By mapped id first, then by the exchange's own."""
+        listed = self.instruments[kind].get(market, {})
+        return listed.get(name) or self._own_ids.get((kind, market, name))
+
+    def _chance(self, *parts: object) -> float:
+        return unit(key_of(self._seed, *parts), 0)
+
+    def _spot(self) -> Iterator[Instrument]:
+        ranked = sorted(COINS, key=lambda asset: -asset.volume)
+        for exchange in SPOT_EXCHANGES.values():
+            for quote in exchange.quotes:
+                for rank, asset in enumerate(ranked[: _DEPTH.get(quote, len(ranked))]):
+                    if asset.symbol != quote and _carried(exchange, asset, rank):
+                        yield self._spot_pair(exchange, asset, ASSETS[quote], rank)
+
+    def _spot_pair(self, exchange: Exchange, base: Asset, quote: Asset, rank: int) -> Instrument:
+        mapped = f"{base.symbol}-{quote.symbol}"
+        first = self._listing(exchange, mapped, (base, quote), rank)
+        last = self._retired(exchange, mapped, rank, first)
+        share = _QUOTE_SHARE.get(quote.symbol, 0.02)
+        return self._instrument(
+            exchange,
+            mapped,
+            _spot_id(exchange.style, base.symbol, quote.symbol),
+            (base, quote, quote, base),
+            span=(first, last),
+            notional=max(3_000.0, base.volume * exchange.weight * share / 1.6),
+            status="ACTIVE" if last is None else "RETIRED",
+            rank=rank,
+        )
+
+    def _futures(self) -> Iterator[Instrument]:
+        ranked = sorted((a for a in COINS if a.industry != "STABLECOIN"), key=lambda asset: -asset.volume)
+        for exchange in FUTURES_EXCHANGES.values():
+            for quote in exchange.quotes:
+                for rank, asset in enumerate(ranked[: {"USDT": 45, "USD": 14}.get(quote, 6)]):
+                    if exchange.name != "deribit" or rank < 3:
+                        yield self._perpetual(exchange, asset, ASSETS[quote], rank)
+            if "USD" in exchange.quotes:
+                for asset in ranked[:2]:
+                    yield from self._dated(exchange, asset)
+
+    def _perpetual(self, exchange: Exchange, base: Asset, quote: Asset, rank: int) -> Instrument:
+        denomination = "INVERSE" if quote.symbol == "USD" else "VANILLA"
+        if exchange.name == "hyperliquid":
+            denomination = "QUANTO"
+        mapped = f"{base.symbol}-{quote.symbol}-{denomination}-PERPETUAL"
+        first = self._listing(exchange, mapped, (base, quote), rank)
+        last = self._retired(exchange, mapped, rank, first)
+        share = {"USDT": 1.0, "USD": 0.12, "USDC": 0.06}[quote.symbol]
+        return self._instrument(
+            exchange,
+            mapped,
+            _futures_id(exchange.style, base.symbol, quote.symbol, None),
+            _currencies(denomination, base, quote),
+            span=(first, last),
+            notional=max(8_000.0, base.volume * exchange.weight * share * 1.4),
+            status="ACTIVE" if last is None else "RETIRED",
+            rank=rank,
+            denomination=denomination,
+        )
+
+    def _dated(self, exchange: Exchange, base: Asset) -> Iterator[Instrument]:
+        """Quarterly contracts, settled on the last Friday at 08:00 UTC, listed half a year before."""
+        opened = datetime.fromtimestamp(exchange.opened, UTC).year + 1
+        for year in range(max(opened, 2021), 2028):
+            for month in (3, 6, 9, 12):
+                expiry = _last_friday(year, month)
+                listed = expiry - 190 * DAY.seconds + 28_800
+                if listed < exchange.opened:
+                    continue
+                mapped = f"{base.symbol}-USD-INVERSE-{datetime.fromtimestamp(expiry, UTC):%Y%m%d}"
+                jitter = int(900 * self._chance(exchange.name, mapped))
+                yield self._instrument(
+                    exchange,
+                    mapped,
+                    _futures_id(exchange.style, base.symbol, "USD", expiry),
+                    _currencies("INVERSE", base, ASSETS["USD"]),
+                    span=(listed + jitter, expiry - 2 - jitter // 100),
+                    notional=base.volume * exchange.weight * 0.01,
+                    status="EXPIRED",
+                    rank=0,
+                    denomination="INVERSE",
+                    expires=expiry,
+                )
+
+    def _indices(self) -> Iterator[Instrument]:
+        usd = ASSETS["USD"]
+        for family, code in INDEX_FAMILIES.items():
+            coins = COINS if family == "cadli" else COINS[:12]
+            exchange = Exchange(0, family, family.upper(), "index", seconds("2014-01-01"), 1.0, "dashed", ())
+            for rank, asset in enumerate(coins):
+                mapped = f"{asset.symbol}-USD"
+                yield self._instrument(
+                    exchange,
+                    mapped,
+                    mapped,
+                    (asset, usd, usd, asset),
+                    span=(self._listing(exchange, mapped, (asset, usd), rank), None),
+                    notional=asset.volume,
+                    status="ACTIVE",
+                    rank=0,
+                    code=code,
+                )
+
+    def _listing(self, exchange: Exchange, mapped: str, pair: tuple[Asset, Asset], rank: int) -> int:
+        """The first trade: after the exchange opened and both assets exist, in the middle of a day."""
+        chance = self._chance(exchange.kind, exchange.name, mapped, "listing")
+        delay = 0 if rank < 2 else int(chance * (60 + 8 * rank)) * DAY.seconds
+        born = max(exchange.opened, *(asset.launch for asset in pair)) + delay
+        return DAY.floor(born) + 36_000 + int(28_000 * chance)
+
+    def _retired(self, exchange: Exchange, mapped: str, rank: int, first: int) -> int | None:
+        """When a small name stopped trading; None for most."""
+        chance = self._chance(exchange.kind, exchange.name, mapped, "retired")
+        if rank < _KEPT or chance > 0.08:
+            return None
+        last = first + int(400 + 9_000 * chance) * DAY.seconds
+        last = DAY.floor(last) + 43_000 + int(20_000 * chance)
+        return last if last < seconds("2025-03-01") else None
+
+    def _instrument(
+        self,
+        exchange: Exchange,
+        mapped: str,
+        own_id: str,
+        assets: tuple[Asset, Asset, Asset, Asset],
+        *,
+        span: tuple[int, int | None],
+        notional: float,
+        status: str,
+        rank: int,
+        denomination: str = "",
+        expires: int | None = None,
+        code: str = "",
+    ) -> Instrument:
+        base, quote, settle, contract = assets
+        key = f"{exchange.kind}/{exchange.name}/{mapped}"
+        inverse = denomination == "INVERSE"
+        scale = scale_for(base.price / quote.price, notional / quote.price, inverse)
+        quiet = notional < 60_000
+        series = Series(
+            key=key,
+            base=base.symbol,
+            quote=quote.symbol,
+            first=span[0],
+            last=span[1],
+            ticks=scale.ticks,
+            lots=scale.lots,
+            values=scale.values,
+            contract=(100 if base.symbol == "BTC" else 10) if inverse else None,
+            notional=notional,
+            trade_size=max(150.0, min(notional / 400.0, 3_000.0), notional / 400_000),
+            parts=_parts(exchange),
+            idle_days=0.2 * self._chance(key, "idle") if quiet else 0.0,
+            seed=key_of(self._seed, key),
+            venue=key_of(self._seed, exchange.kind, exchange.name, "outage"),
+        )
+        return Instrument(
+            kind=exchange.kind,
+            market=exchange.name,
+            mapped=mapped,
+            own_id=own_id,
+            base=base,
+            quote=quote,
+            settle=settle,
+            unit=contract,
+            denomination=denomination,
+            status=status,
+            expires=expires,
+            shard=f"PG_COLLECT_{exchange.id % 4 + 1:02}",
+            created=max(span[0], seconds("2022-03-10") + rank * 3_600),
+            code=code or {"spot": "954", "futures": "914"}[exchange.kind],
+            series=series,
+        )
+
+
+def status_at(instrument: Instrument, now: int) -> str:
+    """The vendor's status word at `now` (UTC seconds); what ends later is still active."""
+    if instrument.expires is not None:
+        return "ACTIVE" if now < instrument.expires else "EXPIRED"
+    if instrument.series.last is not None and now < instrument.series.last:
+        return "ACTIVE"
+    return instrument.status
+
+
+def _carried(exchange: Exchange, asset: Asset, rank: int) -> bool:
+    if asset.industry == "STABLECOIN":
+        return rank < 12
+    small = exchange.name in {"kraken", "bitstamp", "bitfinex"}
+    return not (small and rank > {"kraken": 52, "bitstamp": 30, "bitfinex": 26}[exchange.name])
+
+
+def _parts(exchange: Exchange) -> tuple[float, ...]:
+    """Components of the volume: buy and sell; with unknown side where a venue does not say; for
+    indices the four combinations of top tier and direct pairs."""
+    if exchange.kind == "index":
+        return normalised((0.121, 0.442, 0.019, 0.418))
+    if exchange.name == "bitstamp":
+        return normalised((0.48, 0.46, 0.06))
+    return (0.505, 0.495)
+
+
+def _currencies(denomination: str, base: Asset, quote: Asset) -> tuple[Asset, Asset, Asset, Asset]:
+    """Base, quote, settlement and contract currency."""
+    if denomination == "INVERSE":
+        return base, quote, base, quote
+    return base, quote, ASSETS["USDC"] if denomination == "QUANTO" else quote, base
+
+
+def _last_friday(year: int, month: int) -> int:
+    following = datetime(year + month // 12, month % 12 + 1, 1, 8, tzinfo=UTC)
+    last = following - timedelta(days=1)
+    return int((last - timedelta(days=(last.weekday() - 4) % 7)).timestamp())
+
+
+def _spot_id(style: str, base: str, quote: str) -> str:
+    match style:
+        case "kraken":
+            if base in _KRAKEN and quote in _KRAKEN_FIAT:
+                return _KRAKEN[base] + _KRAKEN_FIAT[quote]
+            return {"BTC": "XBT", "DOGE": "XDG"}.get(base, base) + {"BTC": "XBT"}.get(quote, quote)
+        case "lower":
+            return (base + quote).lower()
+        case "dashed":
+            return f"{base}-{quote}"
+        case "under":
+            return f"{base}_{quote}"
+        case "t":
+            return f"t{base}{'UST' if quote == 'USDT' else quote}"
+        case _:
+            return base + quote
+
+
+def _futures_id(style: str, base: str, quote: str, expiry: int | None) -> str:
+    date = datetime.fromtimestamp(expiry, UTC) if expiry is not None else None
+    if style == "bare":
+        return base
+    if style == "deribit":
+        head = base if quote == "USD" else f"{base}_{quote}"
+        return f"{head}-{date.day}{_MONTHS[date.month - 1]}{date:%y}" if date else f"{head}-PERPETUAL"
+    if style == "swap":
+        return f"{base}-{quote}-{date:%y%m%d}" if date else f"{base}-{quote}-SWAP"
+    if date:
+        return f"{base}USD_{date:%y%m%d}"
+    if quote == "USD":
+        return f"{base}USD_PERP"
+    return base + quote

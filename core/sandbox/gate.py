@@ -1,0 +1,120 @@
+"""What stands in front of the API: the log, keys, limits, faults and the headers of every answer.
+
+`Gate.answer` is the whole sandbox without a network: tests call it in memory and get the same
+answers and the same log as over HTTP.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+from core.sandbox.api import Api, is_list
+from core.sandbox.options import SandboxOptions
+from core.sandbox.quota import SOFT_CAP, Ledger
+from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
+
+_RATE_PATH = "/admin/v2/rate/limit"
+
+
+class Gate:
+    """One running sandbox. `clock` gives real UTC epoch seconds, `log` takes one line a request."""
+
+    def __init__(
+        self,
+        options: SandboxOptions,
+        log: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options
+        self._log = log
+        self._clock = clock
+        self._ledger = Ledger(options.limits)
+        self._calls = 0
+        self._api = Api(options.seed)
+        self._mark = f"seed={options.seed}"
+
+    def answer(self, request: Request) -> Answer:
+        """Answers and logs one request; the log line is written before this returns."""
+        at = self._clock()
+        now = at if self._options.now is None else float(self._options.now)
+        self._calls += 1
+        answer = self._checked(request, int(now), at)
+        headers = {
+            **self._ledger.headers(at),
+            "Date": formatdate(now, usegmt=True),
+            "X-Tapewatch-Sandbox": self._mark,
+            **answer.headers,
+        }
+        self._write(request, answer.status, at)
+        return replace(answer, headers=headers)
+
+    def _checked(self, request: Request, now: int, at: float) -> Answer:
+        try:
+            self._check_key(request)
+            self._check_limits(at)
+        except Refusal as refusal:
+            return refused(refusal, as_list=is_list(request.path))
+        if request.path == _RATE_PATH and request.method == "GET":
+            return self._rate_limit(at)
+        return self._api.answer(request, now)
+
+    def _check_key(self, request: Request) -> None:
+        wanted = self._options.require_key
+        key = key_of_request(request)
+        if wanted is None:
+            if request.path == _RATE_PATH and not key:
+                raise Refusal(401, "This endpoint needs an API key.", param="api_key", values=[])
+        elif key != wanted:
+            raise Refusal(401, "The API key is missing or unknown.", param="api_key", values=[])
+
+    def _check_limits(self, at: float) -> None:
+        if not self._ledger.admit(at):
+            raise Refusal(
+                429,
+                "You are over your rate limit; see the X-RateLimit headers.",
+                param="rate_limit",
+                values=[],
+            )
+
+    def _rate_limit(self, at: float) -> Answer:
+        used = self._ledger.used(at)
+        limits = {limit.name: limit.enforced for limit in self._options.limits}
+        account = _account(used, limits)
+        nobody = _account(dict.fromkeys(used, 0), limits)
+        return succeeded({"TYPE": "3000", "API_KEY": account, "AUTH_KEY": nobody})
+
+    def _write(self, request: Request, status: int, at: float) -> None:
+        if self._log is None:
+            return
+        line = {"time": at, "n": self._calls, "method": request.method, "path": request.url, "status": status}
+        self._log(json.dumps(line) + "\n")
+
+
+def key_of_request(request: Request) -> str:
+    """The API key in any of the places the vendor reads it from; headers come first."""
+    authorization = request.headers.get("authorization", "")
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() in {"apikey", "bearer", "basic"} and key.strip():
+        return key.strip()
+    return request.headers.get("x-api-key") or request.query.get("api_key", "")
+
+
+def _account(used: dict[str, int], limits: dict[str, int]) -> dict[str, Any]:
+    left = {name: max(0, limits[name] - used[name]) for name in limits}
+    return {
+        "TYPE": "3001",
+        "USED": {"TYPE": "3002", **_upper(used, limits)},
+        "MAX": {
+            "TYPE": "3003",
+            **_upper(limits, reversed(limits)),
+            "SOFT_CAP_ALLOWANCE_MULTIPLIER": SOFT_CAP,
+        },
+        "REMAINING": {"TYPE": "3004", **_upper(left, limits)},
+    }
+
+
+def _upper(figures: dict[str, int], names: Iterable[str]) -> dict[str, int]:
+    return {name.upper(): figures[name] for name in names}

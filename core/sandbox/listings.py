@@ -1,0 +1,224 @@
+"""The endpoints that list markets and instruments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.sandbox import params
+from core.sandbox.catalog import (
+    FUTURES_EXCHANGES,
+    SPOT_EXCHANGES,
+    Catalog,
+    Exchange,
+    Instrument,
+    status_at,
+)
+from core.sandbox.draws import unit
+from core.sandbox.history import MARKETS, unknown_market
+from core.sandbox.wire import Answer, succeeded
+from core.windows import DAY
+
+_STATUSES = ("ACTIVE", "IGNORED", "RETIRED", "EXPIRED", "READY_FOR_DECOMMISSIONING", "RETIRED_UNMAPPED")
+_COUNTED = ("ACTIVE", "IGNORED", "RETIRED", "EXPIRED", "RETIRED_UNMAPPED")
+_SPOT_GROUPS = (
+    "ID", "INSTRUMENT_SUMMARY", "BASIC", "INTERNAL", "INTEGRATION_SPOT", "RESOURCE_LINKS", "DESCRIPTION",
+    "DESCRIPTION_SUMMARY", "BENCHMARK",
+)  # fmt: skip
+_FUTURES_GROUPS = (
+    "ID", "INSTRUMENT_SUMMARY", "BASIC", "INTERNAL", "INTEGRATION_FUTURES", "RESOURCE_LINKS", "DESCRIPTION",
+    "DESCRIPTION_SUMMARY",
+)  # fmt: skip
+_GROUPS = {"spot": _SPOT_GROUPS, "futures": _FUTURES_GROUPS}
+_TYPES = {"spot": ("602", "612"), "futures": ("604", "614")}
+
+
+class Listings:
+    """Answers about markets and instruments as they are at a time."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def markets(self, kind: str, query: Mapping[str, str], now: int) -> Answer:
+        """`/<kind>/v2/markets`. Raises Refusal 404 for a market that is not listed."""
+        groups = params.several(query, "groups", _GROUPS[kind], _GROUPS[kind])
+        names = [name.lower() for name in params.several(query, "markets", tuple(MARKETS[kind]))]
+        return succeeded({name: self._market(kind, name, groups, now) for name in names})
+
+    def instruments(self, kind: str, query: Mapping[str, str], now: int) -> Answer:
+        """`/<kind>/v1/markets/instruments`. Raises Refusal 400 or 404."""
+        groups = params.several(query, "groups", _GROUPS[kind], _GROUPS[kind])
+        wanted = params.several(query, "instruments", ())
+        if len(wanted) > 25:
+            raise params.bad("instruments", query["instruments"], "At most 25 instruments.")
+        statuses = params.several(query, "instrument_status", ("ACTIVE",), _STATUSES)
+        market = query.get("market", "").lower()
+        data = {}
+        for name in [market] if market else MARKETS[kind]:
+            entry = self._market(kind, name, groups, now)
+            listed = self._listed(kind, name, now)
+            entry["instruments"] = {
+                item.mapped: _instrument(item, now)
+                for item in listed
+                if status_at(item, now) in statuses and (not wanted or item.mapped in wanted)
+            }
+            data[name] = entry
+        return succeeded(data)
+
+    def _listed(self, kind: str, market: str, now: int) -> list[Instrument]:
+        listed = self._catalog.instruments[kind][market].values()
+        return [item for item in listed if item.series.first <= now]
+
+    def _market(self, kind: str, name: str, groups: Sequence[str], now: int) -> dict[str, Any]:
+        exchanges = SPOT_EXCHANGES if kind == "spot" else FUTURES_EXCHANGES
+        if name not in exchanges:
+            raise unknown_market(kind, name)
+        exchange = exchanges[name]
+        entry: dict[str, Any] = {}
+        for group in groups:
+            if group == "INSTRUMENT_SUMMARY":
+                entry |= _summary(kind, self._listed(kind, name, now), now)
+            else:
+                entry |= _exchange_group(exchange, group)
+        return entry
+
+
+def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any]:
+    statuses = [status_at(item, now) for item in listed]
+    trades = sum(_trades(item, now) for item in listed)
+    entry: dict[str, Any] = {
+        "MAPPED_INSTRUMENTS_TOTAL": len(listed),
+        "UNMAPPED_INSTRUMENTS_TOTAL": 0,
+        "INSTRUMENT_STATUS": {status: statuses.count(status) for status in _COUNTED},
+        f"TOTAL_TRADES_{kind.upper()}": trades,
+    }
+    if kind == "futures":
+        entry["TOTAL_OPEN_INTEREST_UPDATES"] = trades // 60
+        entry["TOTAL_FUNDING_RATE_UPDATES"] = trades // 900
+    return entry
+
+
+def _exchange_group(exchange: Exchange, group: str) -> dict[str, Any]:
+    kind, title = exchange.kind.upper(), exchange.title
+    match group:
+        case "ID":
+            return {
+                "ID": exchange.id,
+                "TYPE": _TYPES[exchange.kind][0],
+                "EXCHANGE_STATUS": "ACTIVE",
+                "EXCHANGE_INTERNAL_NAME": exchange.name,
+                "URI": exchange.name,
+            }
+        case "BASIC":
+            return _basic(exchange)
+        case "INTEGRATION_SPOT" | "INTEGRATION_FUTURES":
+            return {
+                f"{kind}_TRADES_INTEGRATION_STAGE": "IN_PRODUCTION",
+                f"{kind}_TRADES_INTEGRATION_DATE": 1_640_995_200,
+            }
+        case "RESOURCE_LINKS":
+            return {"WEBSITE_URL": f"https://{exchange.name}.example"}
+        case "DESCRIPTION":
+            return {"EXCHANGE_DESCRIPTION": f"{title} as the sandbox imagines it."}
+        case "DESCRIPTION_SUMMARY":
+            return {"EXCHANGE_DESCRIPTION_SUMMARY": f"{title}, synthetic."}
+    return {}
+
+
+def _basic(exchange: Exchange) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "HAS_ORDERBOOK_L2_MINUTE_SNAPSHOTS_ENABLED": False,
+        "CREATED_ON": 1_709_305_140,
+        "UPDATED_ON": 1_749_660_760,
+        "NAME": exchange.title,
+        "LOGO_URL": f"https://resources.example/exchange/{exchange.id}.png",
+        "LAUNCH_DATE": DAY.floor(exchange.opened),
+        "HAS_SPOT_TRADING": exchange.name in SPOT_EXCHANGES,
+        "HAS_FUTURES_TRADING": exchange.name in FUTURES_EXCHANGES,
+        "HAS_INDEX_PUBLISHING": False,
+        "HAS_OPTIONS_TRADING": exchange.name == "deribit",
+        "HAS_DEX_TRADING": exchange.name == "hyperliquid",
+        "EXCHANGE_DESCRIPTION_SNIPPET": f"Synthetic market modelled on {exchange.title}.",
+        f"{exchange.kind.upper()}_TRADING_LAUNCH_DATE": DAY.floor(exchange.opened),
+    }
+    if exchange.kind == "futures":
+        denominations = {"USD": "INVERSE", "USDT": "VANILLA", "USDC": "VANILLA"}
+        names = dict.fromkeys(denominations[quote] for quote in exchange.quotes)
+        if exchange.name == "hyperliquid":
+            names = {"QUANTO": ""}
+        entry["FUTURES_TRADING_MECHANISMS"] = [{"NAME": "ORDER_BOOK"}]
+        entry["HAS_PERPETUAL_CONTRACTS"] = True
+        entry["FUTURES_SETTLEMENT_TYPES"] = [{"NAME": "CASH_SETTLEMENT"}]
+        entry["FUTURES_DENOMINATION_TYPES"] = [{"NAME": name} for name in names]
+    return entry
+
+
+def _trades(item: Instrument, now: int) -> int:
+    """An estimate of all trades so far that grows with time."""
+    end = now if item.series.last is None else min(now, item.series.last)
+    days = (end - item.series.first) / DAY.seconds
+    return int(days * item.series.notional / item.series.trade_size) + 1
+
+
+def _span(item: Instrument, now: int) -> tuple[int, int]:
+    """First and last trade; of an active instrument the last is one pause between trades ago."""
+    series = item.series
+    if series.last is not None and series.last < now:
+        return series.first, series.last
+    pause = min(3_600, DAY.seconds * series.trade_size / series.notional)
+    ago = 1 + int(2 * pause * unit(series.seed, now))
+    return series.first, max(series.first, now - ago)
+
+
+def _instrument(item: Instrument, now: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "TYPE": _TYPES[item.kind][1],
+        "INSTRUMENT_STATUS": status_at(item, now),
+        "INSTRUMENT": item.own_id,
+        "HISTO_SHARD": item.shard,
+        "MAPPED_INSTRUMENT": item.mapped,
+        "INSTRUMENT_MAPPING": _mapping(item),
+    }
+    first, last = _span(item, now)
+    kind, trades = item.kind.upper(), _trades(item, now)
+    entry[f"HAS_TRADES_{kind}"] = True
+    entry[f"FIRST_TRADE_{kind}_TIMESTAMP"] = first
+    entry[f"LAST_TRADE_{kind}_TIMESTAMP"] = last
+    entry[f"TOTAL_TRADES_{kind}"] = trades
+    if item.kind == "futures":
+        perpetual = item.expires is None
+        entry |= _updates("FUNDING_RATE", perpetual, first, last, trades // 900)
+        entry |= _updates("OPEN_INTEREST", True, first, last, trades // 60)
+        entry["CONTRACT_EXPIRATION_TS"] = item.expires
+    return entry
+
+
+def _updates(name: str, has: bool, first: int, last: int, total: int) -> dict[str, Any]:
+    if not has:
+        return {f"HAS_{name}_UPDATES": False}
+    return {
+        f"HAS_{name}_UPDATES": True,
+        f"FIRST_{name}_UPDATE_TIMESTAMP": first,
+        f"LAST_{name}_UPDATE_TIMESTAMP": last,
+        f"TOTAL_{name}_UPDATES": total,
+    }
+
+
+def _mapping(item: Instrument) -> dict[str, Any]:
+    tail = {"TRANSFORM_FUNCTION": "", "CREATED_ON": item.created}
+    if item.kind == "spot":
+        return {
+            "MAPPED_INSTRUMENT": item.mapped,
+            "BASE": item.base.symbol,
+            "BASE_ID": item.base.id,
+            "QUOTE": item.quote.symbol,
+            "QUOTE_ID": item.quote.id,
+        } | tail
+    currencies = {
+        "INDEX_UNDERLYING": item.base,
+        "QUOTE_CURRENCY": item.quote,
+        "SETTLEMENT_CURRENCY": item.settle,
+        "CONTRACT_CURRENCY": item.unit,
+    }
+    entry: dict[str, Any] = {"MAPPED_INSTRUMENT": item.mapped}
+    for name, asset in currencies.items():
+        entry |= {name: asset.symbol, f"{name}_ID": asset.id}
+    return entry | {"DENOMINATION_TYPE": item.denomination} | tail
