@@ -62,18 +62,18 @@ class Api:
     def answer(self, request: Request, now: int) -> Answer:
         """The answer at vendor time `now` (UTC epoch seconds); never raises for a bad request."""
         try:
-            route = self._routes.get(request.path)
-            if route is None:
-                raise Refusal(
-                    404, f"Path does not exist: {request.path}", param="path", values=[request.path]
-                )
-            if request.method != "GET":
-                raise Refusal(
-                    405, "Method not allowed. Only GET is supported.", param="method", values=[request.method]
-                )
+            route = self._route(request)
             return route.handler(request.query, self._as_of(request, route.fresh, now))
         except Refusal as refusal:
             return refused(refusal, as_list=is_list(request.path))
+
+    def _route(self, request: Request) -> Route:
+        path, method = request.path, request.method
+        if path not in self._routes:
+            raise Refusal(404, f"Path does not exist: {path}", param="path", values=[path])
+        if method != "GET":
+            raise Refusal(405, f"{method} is not allowed, only GET is.", param="method", values=[method])
+        return self._routes[path]
 
     def _as_of(self, request: Request, fresh: int, now: int) -> int:
         """The time whose data is served: of the last computation while that is fresh.

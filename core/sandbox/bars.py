@@ -8,7 +8,7 @@ price of a parent keeps away from its low and high, so that parts can stay insid
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import exp
 from typing import NamedTuple
 
@@ -24,31 +24,35 @@ class Trade(NamedTuple):
     price: int
 
 
+class Marks(NamedTuple):
+    """The trades that a bar reports; of equal prices the earliest is the high or the low."""
+
+    first: Trade
+    high: Trade
+    low: Trade
+    last: Trade
+
+    def in_order(self) -> list[Trade]:
+        """Each once, in order of time."""
+        return sorted(set(self))
+
+
 class Bar(NamedTuple):
     """One bar. `opening` is the close before it; the tuples hold one entry a component.
 
-    An idle bar has no trades: `counts` is empty and the four trades are None.
+    An idle bar has no marks and empty tuples.
     """
 
     start: int
     opening: int
-    first: Trade | None = None
-    high: Trade | None = None
-    low: Trade | None = None
-    last: Trade | None = None
+    marks: Marks | None = None
     counts: tuple[int, ...] = ()
     lots: tuple[int, ...] = ()
     values: tuple[int, ...] = ()
 
     @property
     def closing(self) -> int:
-        return self.opening if self.last is None else self.last.price
-
-    def trades(self) -> tuple[Trade, ...]:
-        """The reported trades, each once, in order of time."""
-        if not (self.first and self.high and self.low and self.last):
-            return ()
-        return tuple(sorted({self.first, self.high, self.low, self.last}))
+        return self.opening if self.marks is None else self.marks.last.price
 
 
 class Terms(NamedTuple):
@@ -78,7 +82,7 @@ class Terms(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """How a bar is cut: `count` parts of `size` seconds, of which `open` may trade.
+    """How a bar is cut: `slots` parts of `size` seconds, of which `open` may trade.
 
     A trading part gets at least `floor` trades of each component; 0 means just as many as the
     trades it reports need. New trades stay `inset` ticks inside the range of the bar that is cut,
@@ -87,7 +91,7 @@ class Grid(NamedTuple):
     `inset` of the next cut (0 for bars that are not cut again).
     """
 
-    count: int
+    slots: int
     size: int
     floor: int
     inset: int
@@ -96,10 +100,7 @@ class Grid(NamedTuple):
 
 
 def trading(start: int, opening: int, marks: Sequence[Trade], sums: Sequence[tuple[int, ...]]) -> Bar:
-    """A bar whose reported trades are taken from `marks`; `sums` is counts, lots, values.
-
-    Of equal prices the earliest is the high or the low.
-    """
+    """A bar that reports trades out of `marks`; `sums` is counts, lots, values."""
     ordered = sorted(marks)
     # Trades drawn later for the same second must fall between the first and the last one.
     ordered[0] = ordered[0]._replace(rank=-1)
@@ -110,14 +111,14 @@ def trading(start: int, opening: int, marks: Sequence[Trade], sums: Sequence[tup
             high = mark
         if mark.price < low.price:
             low = mark
-    return Bar(start, opening, ordered[0], high, low, ordered[-1], *sums)
+    return Bar(start, opening, Marks(ordered[0], high, low, ordered[-1]), *sums)
 
 
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """`total` cut into integers in proportion to `weights` (not all zero), summing to it exactly."""
     whole = sum(weights)
     edges = [total * reached // whole for reached in accumulate(weights)]
-    return [edges[0], *(b - a for a, b in zip(edges, edges[1:], strict=False))]
+    return [edges[0], *(b - a for a, b in pairwise(edges))]
 
 
 def fit(total: int, wanted: Iterable[int], bounds: Sequence[tuple[int, int]]) -> list[int]:
@@ -139,23 +140,24 @@ def fit(total: int, wanted: Iterable[int], bounds: Sequence[tuple[int, int]]) ->
 
 
 def split(bar: Bar, grid: Grid, terms: Terms, draws: Sequence[int]) -> list[Bar]:
-    """The parts of a trading bar, one for each slot of `grid`, idle ones included.
+    """The parts of a bar, one for each slot of `grid`, idle ones included.
 
     `draws` holds `DRAWS` numbers in [0, 65536) a slot.
     """
-    marks = bar.trades()
+    if bar.marks is None:
+        return [Bar(bar.start + slot * grid.size, bar.opening) for slot in range(grid.slots)]
+    marks = bar.marks.in_order()
     hosts: dict[int, list[Trade]] = {}
     for mark in marks:
         hosts.setdefault((mark.ts - bar.start) // grid.size, []).append(mark)
     active = _active(bar, grid, hosts, draws)
     path = _path(marks)
-    assert bar.low is not None
-    assert bar.high is not None
-    low, high = bar.low.price + grid.inset, bar.high.price - grid.inset
+    low, high = bar.marks.low.price + grid.inset, bar.marks.high.price - grid.inset
     half = grid.size // 2
     mids = [min(max(path(bar.start + slot * grid.size + half), low), high - 1) for slot, _ in active]
-    sums = _partition(bar, active, mids, (low, high), terms, draws)
-    return _parts(bar, grid, hosts, (active, sums), (low, high), path, terms, draws)
+    filled = _partition(bar, active, mids, (low, high), terms, draws)
+    sums = {slot: part for (slot, _), part in zip(active, filled, strict=True)}
+    return _parts(bar, grid, hosts, sums, (low, high), path, terms, draws)
 
 
 def _active(
@@ -168,7 +170,7 @@ def _active(
     budget = min(bar.counts) - sum(chosen.values())
     free = [s for s in range(min(hosts), max(hosts) + 1) if s not in hosts and grid.open(s)]
     if free:
-        per_slot = budget / (least * len(free))
+        per_slot = sum(bar.counts) / (kinds * least * len(free))
         odds = int(_FULL * (1.0 - exp(-0.8 * per_slot)))
         for slot in free:
             if draws[slot * DRAWS] < odds and budget >= least:
@@ -179,7 +181,7 @@ def _active(
 
 def _path(marks: Sequence[Trade]) -> Callable[[int], int]:
     """The price between the trades of a bar, by straight lines."""
-    legs = [(a.ts, b.ts, a.price, b.price) for a, b in zip(marks, marks[1:], strict=False) if b.ts > a.ts]
+    legs = [(a.ts, b.ts, a.price, b.price) for a, b in pairwise(marks) if b.ts > a.ts]
     before, after = marks[0], marks[-1]
 
     def price(ts: int) -> int:
@@ -224,24 +226,22 @@ def _parts(
     bar: Bar,
     grid: Grid,
     hosts: dict[int, list[Trade]],
-    filled: tuple[Sequence[tuple[int, int]], Sequence[tuple[tuple[int, ...], ...]]],
+    sums_of: dict[int, tuple[tuple[int, ...], ...]],
     span: tuple[int, int],
     path: Callable[[int], int],
     terms: Terms,
     draws: Sequence[int],
 ) -> list[Bar]:
-    sums_of = {slot: sums for (slot, _), sums in zip(*filled, strict=True)}
-    assert bar.first is not None
-    assert bar.last is not None
+    begin, end = hosts[min(hosts)][0].ts, hosts[max(hosts)][-1].ts
     opening = bar.opening
     bars = []
-    for slot in range(grid.count):
+    for slot in range(grid.slots):
         start = bar.start + slot * grid.size
         sums = sums_of.get(slot)
         if sums is None:
             bars.append(Bar(start, opening))
             continue
-        window = max(start, bar.first.ts), min(start + grid.size - 1, bar.last.ts)
+        window = max(start, begin), min(start + grid.size - 1, end)
         numbers = draws[slot * DRAWS + 13 : slot * DRAWS + 21]
         needed = _needed(sums, grid.margin, terms)
         drawn = _drawn(sum(sums[0]) - len(hosts.get(slot, ())), window, needed, span, path, numbers)
@@ -290,17 +290,20 @@ def _drawn(
 
 def joined(start: int, bars: Sequence[Bar]) -> Bar:
     """One bar made of consecutive ones (at least one)."""
-    busy = [bar for bar in bars if bar.counts]
-    if not busy:
+    marks = [mark for bar in bars if bar.marks for mark in bar.marks]
+    if not marks:
         return Bar(start, bars[0].opening)
-    marks = [mark for bar in busy for mark in bar.trades()]
-    sums = [tuple(map(sum, zip(*(bar[i] for bar in busy), strict=True))) for i in (6, 7, 8)]
+    busy = [bar for bar in bars if bar.marks]
+    sums = [
+        tuple(map(sum, zip(*column, strict=True)))
+        for column in zip(*((bar.counts, bar.lots, bar.values) for bar in busy), strict=True)
+    ]
     return trading(start, bars[0].opening, marks, sums)
 
 
 def elapsed(bar: Bar, until: int, seconds: int, terms: Terms) -> Bar:
     """The part of a running bar of `seconds` that has happened before `until`."""
-    marks = [mark for mark in bar.trades() if mark.ts < until]
+    marks = [mark for mark in bar.marks or () if mark.ts < until]
     if not marks:
         return Bar(bar.start, bar.opening)
     done = until - bar.start

@@ -97,6 +97,11 @@ def _exchanges(text: str, kind: str) -> dict[str, Exchange]:
 SPOT_EXCHANGES = _exchanges(_SPOT, "spot")
 FUTURES_EXCHANGES = _exchanges(_FUTURES, "futures")
 INDEX_FAMILIES = dict(_INDICES)
+MARKETS: dict[str, tuple[str, ...]] = {
+    "spot": tuple(SPOT_EXCHANGES),
+    "futures": tuple(FUTURES_EXCHANGES),
+    "index": tuple(INDEX_FAMILIES),
+}
 
 
 class Catalog:
@@ -267,7 +272,7 @@ class Catalog:
         key = f"{exchange.kind}/{exchange.name}/{mapped}"
         inverse = denomination == "INVERSE"
         scale = scale_for(base.price / quote.price, notional / quote.price, inverse)
-        quiet = notional < 60_000
+        quiet = notional < 400_000
         series = Series(
             key=key,
             base=base.symbol,
@@ -281,7 +286,7 @@ class Catalog:
             notional=notional,
             trade_size=max(150.0, min(notional / 400.0, 3_000.0), notional / 400_000),
             parts=_parts(exchange),
-            idle_days=0.2 * self._chance(key, "idle") if quiet else 0.0,
+            idle_days=0.15 * self._chance(key, "idle") if quiet else 0.0,
             seed=key_of(self._seed, key),
             venue=key_of(self._seed, exchange.kind, exchange.name, "outage"),
         )
@@ -344,21 +349,19 @@ def _last_friday(year: int, month: int) -> int:
 
 
 def _spot_id(style: str, base: str, quote: str) -> str:
-    match style:
-        case "kraken":
-            if base in _KRAKEN and quote in _KRAKEN_FIAT:
-                return _KRAKEN[base] + _KRAKEN_FIAT[quote]
-            return {"BTC": "XBT", "DOGE": "XDG"}.get(base, base) + {"BTC": "XBT"}.get(quote, quote)
-        case "lower":
-            return (base + quote).lower()
-        case "dashed":
-            return f"{base}-{quote}"
-        case "under":
-            return f"{base}_{quote}"
-        case "t":
-            return f"t{base}{'UST' if quote == 'USDT' else quote}"
-        case _:
-            return base + quote
+    if style == "kraken":
+        return _kraken_id(base, quote)
+    if style == "t":
+        return f"t{base}{'UST' if quote == 'USDT' else quote}"
+    between = {"dashed": "-", "under": "_"}.get(style, "")
+    name = base + between + quote
+    return name.lower() if style == "lower" else name
+
+
+def _kraken_id(base: str, quote: str) -> str:
+    if base in _KRAKEN and quote in _KRAKEN_FIAT:
+        return _KRAKEN[base] + _KRAKEN_FIAT[quote]
+    return {"BTC": "XBT", "DOGE": "XDG"}.get(base, base) + {"BTC": "XBT"}.get(quote, quote)
 
 
 def _futures_id(style: str, base: str, quote: str, expiry: int | None) -> str:

@@ -5,21 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.sandbox import params
-from core.sandbox.catalog import (
-    FUTURES_EXCHANGES,
-    INDEX_FAMILIES,
-    SPOT_EXCHANGES,
-    Catalog,
-    Instrument,
-    status_at,
-)
+from core.sandbox.catalog import MARKETS, Catalog, Instrument, status_at
 from core.sandbox.market import Market
 from core.sandbox.rows import GROUPS, printer
 from core.sandbox.wire import Answer, Refusal
 from core.windows import DAY, HOUR, MINUTE, Grain
 
 PAGE_CAP = {DAY: 5_000, HOUR: 2_000, MINUTE: 2_000}
-MARKETS = {"spot": SPOT_EXCHANGES, "futures": FUTURES_EXCHANGES, "index": INDEX_FAMILIES}
 _LATEST = 4_102_444_800
 _KINDS = {"spot": "TRADE_SPOT", "futures": "TRADE_FUTURES", "index": "INDEX"}
 
@@ -73,7 +65,7 @@ class History:
         start = last - (asked.limit - 1) * grain.seconds
         bars = self._market.bars(series, grain, start, last + grain.seconds, now)
         if not asked.fill:
-            bars = [bar for bar in bars if bar.counts]
+            bars = [bar for bar in bars if bar.marks]
         row = printer(instrument, grain, asked.groups)
         body = '{"Data":[' + ",".join(map(row, bars)) + '],"Err":{}}'
         return Answer(200, body.encode())
@@ -85,7 +77,7 @@ class History:
         if found is None or found.series.first > now:
             raise Refusal(
                 404,
-                f"Not found: instrument parameter. {asked.instrument} is not an instrument of {asked.market}.",
+                f"Not found: instrument parameter. {asked.market} does not list {asked.instrument}.",
                 param="instrument",
                 values=[asked.instrument],
             )

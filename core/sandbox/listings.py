@@ -6,6 +6,7 @@ from typing import Any
 from core.sandbox import params
 from core.sandbox.catalog import (
     FUTURES_EXCHANGES,
+    MARKETS,
     SPOT_EXCHANGES,
     Catalog,
     Exchange,
@@ -13,7 +14,7 @@ from core.sandbox.catalog import (
     status_at,
 )
 from core.sandbox.draws import unit
-from core.sandbox.history import MARKETS, unknown_market
+from core.sandbox.history import unknown_market
 from core.sandbox.wire import Answer, succeeded
 from core.windows import DAY
 
@@ -40,7 +41,7 @@ class Listings:
     def markets(self, kind: str, query: Mapping[str, str], now: int) -> Answer:
         """`/<kind>/v2/markets`. Raises Refusal 404 for a market that is not listed."""
         groups = params.several(query, "groups", _GROUPS[kind], _GROUPS[kind])
-        names = [name.lower() for name in params.several(query, "markets", tuple(MARKETS[kind]))]
+        names = [name.lower() for name in params.several(query, "markets", MARKETS[kind])]
         return succeeded({name: self._market(kind, name, groups, now) for name in names})
 
     def instruments(self, kind: str, query: Mapping[str, str], now: int) -> Answer:
@@ -98,29 +99,24 @@ def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any
 
 def _exchange_group(exchange: Exchange, group: str) -> dict[str, Any]:
     kind, title = exchange.kind.upper(), exchange.title
-    match group:
-        case "ID":
-            return {
-                "ID": exchange.id,
-                "TYPE": _TYPES[exchange.kind][0],
-                "EXCHANGE_STATUS": "ACTIVE",
-                "EXCHANGE_INTERNAL_NAME": exchange.name,
-                "URI": exchange.name,
-            }
-        case "BASIC":
-            return _basic(exchange)
-        case "INTEGRATION_SPOT" | "INTEGRATION_FUTURES":
-            return {
-                f"{kind}_TRADES_INTEGRATION_STAGE": "IN_PRODUCTION",
-                f"{kind}_TRADES_INTEGRATION_DATE": 1_640_995_200,
-            }
-        case "RESOURCE_LINKS":
-            return {"WEBSITE_URL": f"https://{exchange.name}.example"}
-        case "DESCRIPTION":
-            return {"EXCHANGE_DESCRIPTION": f"{title} as the sandbox imagines it."}
-        case "DESCRIPTION_SUMMARY":
-            return {"EXCHANGE_DESCRIPTION_SUMMARY": f"{title}, synthetic."}
-    return {}
+    if group == "ID":
+        return {
+            "ID": exchange.id,
+            "TYPE": _TYPES[exchange.kind][0],
+            "EXCHANGE_STATUS": "ACTIVE",
+            "EXCHANGE_INTERNAL_NAME": exchange.name,
+            "URI": exchange.name,
+        }
+    if group == "BASIC":
+        return _basic(exchange)
+    stage = f"{kind}_TRADES_INTEGRATION_"
+    others: dict[str, dict[str, Any]] = {
+        f"INTEGRATION_{kind}": {f"{stage}STAGE": "IN_PRODUCTION", f"{stage}DATE": 1_640_995_200},
+        "RESOURCE_LINKS": {"WEBSITE_URL": f"https://{exchange.name}.example"},
+        "DESCRIPTION": {"EXCHANGE_DESCRIPTION": f"{title} as the sandbox imagines it."},
+        "DESCRIPTION_SUMMARY": {"EXCHANGE_DESCRIPTION_SUMMARY": f"{title}, synthetic."},
+    }
+    return others.get(group, {})
 
 
 def _basic(exchange: Exchange) -> dict[str, Any]:

@@ -7,7 +7,7 @@ are numbered from 1970-01-01.
 """
 
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from math import exp, log
 
@@ -37,9 +37,9 @@ class Market:
         self._seed = seed
         self._asset_key = lru_cache(partial(key_of, seed, "price"))
         self._log_price = lru_cache(maxsize=100_000)(self._draw_log_price)
-        self._day = lru_cache(maxsize=20_000)(self._draw_day)
-        self._hours = lru_cache(maxsize=512)(self._split_day)
-        self._minutes = lru_cache(maxsize=256)(self._split_hour)
+        self._day: Callable[[Series, int], Bar] = lru_cache(maxsize=20_000)(self._draw_day)
+        self._hours: Callable[[Series, int], list[Bar]] = lru_cache(maxsize=512)(self._split_day)
+        self._minutes: Callable[[Series, int], list[Bar]] = lru_cache(maxsize=256)(self._split_hour)
 
     def bars(self, series: Series, grain: Grain, start: int, end: int, now: int) -> list[Bar]:
         """Bars that start in [start, end), ascending; the running one as far as it is at `now`.
@@ -211,8 +211,6 @@ class Market:
 
     def _split_day(self, series: Series, day: int) -> list[Bar]:
         whole = self._day(series, day)
-        if not whole.counts:
-            return _idle_parts(whole, 24, HOUR.seconds)
         grain = _grain_of(self._level(series, day))
         up = set(self._open_hours(series, day))
         grid = Grid(24, HOUR.seconds, 8, 4 * grain, 2 * grain, up.__contains__)
@@ -221,8 +219,6 @@ class Market:
     def _split_hour(self, series: Series, start: int) -> list[Bar]:
         day, hour = divmod(start // HOUR.seconds, 24)
         whole = self._hours(series, day)[hour]
-        if not whole.counts:
-            return _idle_parts(whole, 60, MINUTE.seconds)
         grid = Grid(60, MINUTE.seconds, 0, _grain_of(self._level(series, day)), 0, _always)
         return split(whole, grid, series.terms, uniforms(series.seed ^ 0x402, start, 60 * DRAWS))
 
@@ -242,11 +238,3 @@ def _cycle(day: int) -> float:
 
 def _always(_: int) -> bool:
     return True
-
-
-def _idle_parts(bar: Bar, count: int, size: int) -> list[Bar]:
-    return list(map(partial(_idle_bar, bar.opening), range(bar.start, bar.start + count * size, size)))
-
-
-def _idle_bar(opening: int, start: int) -> Bar:
-    return Bar(start, opening)

@@ -16,6 +16,8 @@ TRADE_GROUPS = ("ID", "MAPPING", "MAPPING_ADVANCED", "OHLC", "OHLC_TRADE", "TRAD
 INDEX_GROUPS = ("ID", "OHLC", "OHLC_MESSAGE", "MESSAGE", "VOLUME")
 GROUPS = {"spot": TRADE_GROUPS, "futures": TRADE_GROUPS, "index": INDEX_GROUPS}
 
+_SIDES: tuple[tuple[str, int | None], ...] = (("", None), ("_BUY", 0), ("_SELL", 1), ("_UNKNOWN", 2))
+
 Piece = Callable[[Bar], str]
 
 
@@ -123,13 +125,12 @@ def _varying(instrument: Instrument, group: str) -> Piece:
 def _ohlc(price: Callable[[int], str]) -> Piece:
     def piece(bar: Bar) -> str:
         opening = bar.opening
-        if not (bar.high and bar.low and bar.last):
+        if bar.marks is None:
             text = price(opening)
             return f',"OPEN":{text},"HIGH":{text},"LOW":{text},"CLOSE":{text}'
-        high, low = max(opening, bar.high.price), min(opening, bar.low.price)
+        high, low = max(opening, bar.marks.high.price), min(opening, bar.marks.low.price)
         return (
-            f',"OPEN":{price(opening)},"HIGH":{price(high)},"LOW":{price(low)}'
-            f',"CLOSE":{price(bar.last.price)}'
+            f',"OPEN":{price(opening)},"HIGH":{price(high)},"LOW":{price(low)},"CLOSE":{price(bar.closing)}'
         )
 
     return piece
@@ -145,9 +146,9 @@ def _stamps(price: Callable[[int], str], what: str, value: str) -> Piece:
         return f'{names[side]}{value}":{price(trade.price)}'
 
     def piece(bar: Bar) -> str:
-        first, high, low, last = bar.first, bar.high, bar.low, bar.last
-        if not (first and high and low and last):
+        if bar.marks is None:
             return ""
+        first, high, low, last = bar.marks
         return (
             stamp("FIRST", first) + stamp("LAST", last) + level("FIRST", first)
             + level("HIGH", high) + stamp("HIGH", high) + level("LOW", low) + stamp("LOW", low)
@@ -180,30 +181,29 @@ def _volume(instrument: Instrument) -> Piece:
     def piece(bar: Bar) -> str:
         lots = _padded(bar.lots)
         head = f',"NUMBER_OF_CONTRACTS":{sum(lots)}' if contracts else ""
+        values = _padded(bar.values)
         if series.contract is None:
-            base, base_places, quote, quote_places = lots, series.lots, _padded(bar.values), series.values
+            base, quote = (lots, series.lots), (values, series.values)
         else:
-            quote = tuple(lot * series.contract for lot in lots)  # type: ignore[assignment]
-            base, base_places, quote_places = _padded(bar.values), series.values, 0
+            quotes = lots[0] * series.contract, lots[1] * series.contract, lots[2] * series.contract
+            base, quote = (values, series.values), (quotes, 0)
         text = head
-        for name, a, b in (
-            ("", sum(base), sum(quote)),
-            ("_BUY", base[0], quote[0]),
-            ("_SELL", base[1], quote[1]),
-            ("_UNKNOWN", base[2], quote[2]),
-        ):
-            text += (
-                f',"VOLUME{name}":{decimal(a, base_places) if a else 0}'
-                f',"QUOTE_VOLUME{name}":{decimal(b, quote_places) if b else 0}'
-            )
+        for name, i in _SIDES:
+            text += f',"VOLUME{name}":{_part(*base, i)},"QUOTE_VOLUME{name}":{_part(*quote, i)}'
         return text
 
     return piece
 
 
+def _part(amounts: tuple[int, int, int], places: int, index: int | None) -> str:
+    """One side's amount, or with None the sum of all."""
+    amount = sum(amounts) if index is None else amounts[index]
+    return decimal(amount, places) if amount else "0"
+
+
 def _index_volume(lot_places: int, value_places: int, *, tiers: bool) -> Piece:
     """Components are top-tier direct, top-tier, direct, neither; only cadli tells them apart."""
-    columns = [("", (0, 1, 2, 3))]
+    columns: list[tuple[str, tuple[int, ...]]] = [("", (0, 1, 2, 3))]
     if tiers:
         columns += [("_TOP_TIER", (0, 1)), ("_DIRECT", (0, 2)), ("_TOP_TIER_DIRECT", (0,))]
 

@@ -89,7 +89,7 @@ class TopList:
         for span, count in _SPANS.items():
             taken = days[-count:]
             for name, kinds in _VOLUMES:
-                total = sum(bar.values[kind] for bar in taken if bar.values for kind in kinds)
+                total = sum(bar.values[kind] for bar in taken if bar.marks for kind in kinds)
                 volume[f"SPOT_MOVING_{span}_QUOTE_VOLUME_{name}"] = _number(total / 10**series.values)
             before = taken[0].opening / scale if taken else price
             for suffix in ("USD", "CONVERSION"):

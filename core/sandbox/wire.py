@@ -52,7 +52,7 @@ class Answer:
     delivery: Delivery = Delivery()
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+class Refusal(Exception):
     """The API's refusal of a request; `info` becomes `Err.other_info`."""
 
     def __init__(self, status: int, message: str, **info: Any) -> None:
