@@ -31,7 +31,7 @@ class Outcome(int):
     engine_stopped = False
 
 
-class Dashboard(OperatorApp, inherit_bindings=False):
+class Dashboard(OperatorApp):
     """Nothing is redrawn more often than the refresh rate allows, and nothing when nothing changed."""
 
     CSS_PATH = "app.tcss"

@@ -209,14 +209,15 @@ def fit(text: str, width: int, align: str = "<", more: str = "…") -> str:
         return ""
     text = clean(text, max(200, width))
     if not more.isascii() or text.isascii():
-        text = _cut(text, width, more, middle=align == "|")
+        text = cut(text, width, more, middle=align == "|")
     else:
-        text = _cut(text.encode("ascii", "replace").decode(), width, more, middle=align == "|")
+        text = cut(text.encode("ascii", "replace").decode(), width, more, middle=align == "|")
     padding = " " * (width - cell_len(text))
     return padding + text if align == ">" else text + padding
 
 
-def _cut(text: str, width: int, more: str, *, middle: bool) -> str:
+def cut(text: str, width: int, more: str, *, middle: bool = False) -> str:
+    """`text`, which is clean already, in at most `width` cells."""
     if cell_len(text) <= width:
         return text
     if middle and width >= 8:

@@ -221,7 +221,12 @@ STATES = ("running", "running", "waiting", "failed", "running", "held", "queued"
 
 
 def make_busy(engine: FakeEngine) -> FakeEngine:
-    """An engine in the middle of its work."""
+    """An engine in the middle of its work. What it said before a client came is in its snapshot only."""
+    work_a_while(engine)
+    return engine
+
+
+def work_a_while(engine: FakeEngine) -> None:
     for second in range(40):
         engine.publish(engine_sample(second), *caches(second + 1))
         engine.publish(job(1, rows_per_second=400.0 + 60 * (second * 5 % 11)))
@@ -249,4 +254,3 @@ def make_busy(engine: FakeEngine) -> FakeEngine:
                  cause="absent from the vendor's answer"),
         LogLine(level="warning", text="clock skew of 1.2 s to the server", source="engine"),
     )  # fmt: skip
-    return engine

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from tui.query import Choice
-from tui.text import UNICODE, Glyphs, fit
+from tui.text import UNICODE, Glyphs, cut, fit
 
 STYLES = ("plain", "ok", "warn", "bad", "busy", "dim", "strong", "accent")
 
@@ -88,6 +88,9 @@ def choose(columns: tuple[Column, ...], width: int) -> Layout:
     left = max(0, width - sum(column.width + 1 for column in kept) + 1)
     shares = sum(column.grow for column in kept)
     widths = [column.width + (left * column.grow // shares if shares else 0) for column in kept]
+    growing = [at for at, column in enumerate(kept) if column.grow]
+    if growing:
+        widths[growing[-1]] += left - sum(left * column.grow // shares for column in kept)
     if len(kept) == 1:
         widths = [min(widths[0], width)]
     return tuple(zip(kept, widths, strict=True))
@@ -152,8 +155,10 @@ def crop(line: Line, width: int, glyphs: Glyphs) -> Line:
     kept: list[Span] = []
     for span in line:
         room = width - width_of(tuple(kept))
+        if room <= 0:
+            break
         if cell_len(span.text) >= room:
-            kept.append(Span(fit(span.text, room, "<", glyphs.more), span.style))
+            kept.append(Span(cut(span.text, room, glyphs.more), span.style))
             break
         kept.append(span)
     return tuple(kept)

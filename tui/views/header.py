@@ -7,7 +7,10 @@ from tui import text
 from tui.state import ViewState
 from tui.text import Glyphs
 from tui.views import alerts, jobs, panels
-from tui.views.frame import Line, Span, crop, width_of
+from tui.views.frame import Line, Span, crop, join, width_of
+
+Part = tuple[int, tuple[Line, ...]]
+ENGINE_PLACE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +30,51 @@ class Moment:
 
 
 def line(state: ViewState, moment: Moment, width: int, glyphs: Glyphs) -> Line:
-    """The header in exactly `width` cells; less important parts are given up first."""
-    parts = _parts(state, moment, glyphs)
+    """The header in exactly `width` cells: the most important parts first get what room there is."""
     separator = Span(f" {glyphs.bar} ", "dim")
     clock = Span(text.clock(moment.time), "dim")
-    for kept in range(len(parts), 0, -1):
-        shown = sorted(parts[:kept])
-        spans = [span for at, (_, line) in enumerate(shown) for span in ((separator, *line) if at else line)]
-        for tail in (clock, Span("")) if kept == len(parts) or kept <= 3 else (Span(""),):
-            blank = width - width_of(tuple(spans)) - width_of((tail,))
-            if blank >= (2 if tail.text else 0):
-                return (*spans, Span(" " * blank), tail)
-    return crop(parts[0][1], width, glyphs)
+    room = width - (width_of((clock,)) + 2 if width >= 40 else 0)
+    parts = _parts(state, moment, glyphs)
+    kept = _kept(parts, room, 3)
+    if not any(place == ENGINE_PLACE for place, _ in kept):
+        kept = _kept([(place, forms[-1:]) for place, forms in parts], room, 3)
+    spans: list[Span] = []
+    for _, form in sorted(kept, key=lambda part: part[0]):
+        spans += [separator, *form] if spans else form
+    blank = width - width_of(tuple(spans)) - (width_of((clock,)) if width >= 40 else 0)
+    return crop((*spans, Span(" " * max(0, blank)), clock), width, glyphs)
 
 
-def _parts(state: ViewState, moment: Moment, glyphs: Glyphs) -> list[tuple[int, Line]]:
-    """Parts with their place in the line, the most important first."""
-    parts = [(1, _link(state, moment)), (0, _alerts(state, glyphs)), (3, _jobs(state, glyphs))]
+def _kept(parts: list[Part], room: int, gap: int) -> list[tuple[int, Line]]:
+    """Of each part the longest form that there is room for."""
+    kept: list[tuple[int, Line]] = []
+    for place, forms in parts:
+        for form in forms:
+            needed = width_of(form) + (gap if kept else 0)
+            if form and needed <= room:
+                kept.append((place, form))
+                room -= needed
+                break
+    return kept
+
+
+def _parts(state: ViewState, moment: Moment, glyphs: Glyphs) -> list[Part]:
+    """Parts with their place in the line and their forms, long and short; the most important first."""
+    paused = ""
     if moment.paused is not None:
         paused = f"PAUSED {text.age(moment.paused)}, {text.count(moment.held)} held"
-        parts.insert(0, (2, (Span(paused, "warn"),)))
-    parts += [(4, line) for line in (_quota(state),) if line]
-    parts += [(5, line) for line in (_engine(state),) if line]
-    parts += [(6, (Span("read-only", "warn"),))] if moment.read_only else []
-    rate = f"{moment.refresh_hz:g} Hz"
-    parts.append((7, (Span(rate + (" (slowed)" if moment.throttled else ""), "dim"),)))
-    parts += [(8, line) for line in (_where(state, glyphs),) if line]
-    return parts
+    rate = f"{moment.refresh_hz:g} Hz" + (" (slowed)" if moment.throttled else "")
+    return [
+        (0, (_alerts(state, glyphs),)),
+        (1, (_link(state, moment),)),
+        (2, ((Span(paused, "warn"),), (Span("PAUSED", "warn"),)) if paused else ()),
+        (3, (_jobs(state), _jobs(state, short=True))),
+        (4, (_quota(state),)),
+        (ENGINE_PLACE, (_engine(state),)),
+        (6, ((Span("read-only", "warn"),),) if moment.read_only else ()),
+        (7, ((Span(rate, "dim"),),)),
+        (8, (_where(state, glyphs),)),
+    ]
 
 
 def _alerts(state: ViewState, glyphs: Glyphs) -> Line:
@@ -79,21 +100,24 @@ def _link(state: ViewState, moment: Moment) -> Line:
     return (Span(word + again, "bad" if word == "DISCONNECTED" else "warn"),)
 
 
-def _jobs(state: ViewState, glyphs: Glyphs) -> Line:
+_LIVELY = ("failed", "running", "waiting", "waiting_quota", "held", "planning", "cancelling", "queued")
+_URGENT = ("failed", "running", "waiting")
+
+
+def _jobs(state: ViewState, *, short: bool = False) -> Line:
+    """How many jobs are in each state, those that are over as one number; `short` has only three states."""
     if not state.jobs:
         return (Span("no jobs", "dim"),)
     numbers = Counter(job.state for job in state.jobs.values())
-    return tuple(
-        Span(f"{' ' if at else ''}{number} {jobs.WORDS.get(name, '?')}", jobs.STYLES.get(name, "plain"))
-        for at, (name, number) in enumerate(
-            (name, numbers[name]) for name in sorted(numbers, key=_state_order) if numbers[name]
-        )
-    )
-
-
-def _state_order(state: str) -> int:
-    order = ("failed", "running", "planning", "waiting", "held", "cancelling", "queued", "waiting_quota")
-    return order.index(state) if state in order else len(order)
+    parts = [
+        Span(f"{numbers[name]} {jobs.WORDS[name]}", jobs.STYLES.get(name, "plain"))
+        for name in (_URGENT if short else _LIVELY)
+        if numbers[name]
+    ]
+    over = sum(number for name, number in numbers.items() if name not in _LIVELY)
+    if over and not short:
+        parts.append(Span(f"{over} over", "dim"))
+    return join(parts or [Span(f"{len(state.jobs)} jobs", "dim")])
 
 
 def _quota(state: ViewState) -> Line:

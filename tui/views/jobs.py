@@ -38,20 +38,20 @@ STYLES = {
 _RANK = {state: rank for rank, state in enumerate(("failed", "waiting", "running", "planning", "cancelling"))}
 
 COLUMNS = (
-    Column("job", "JOB", 10, "|", 100),
-    Column("type", "TYPE", 22, "|", 60),
+    Column("job", "JOB", 8, "|", 100, grow=1),
+    Column("type", "TYPE", 14, "|", 75, grow=4),
     Column("interval", "INT", 3, "<", 70),
-    Column("label", "LABEL", 14, "<", 20, grow=2),
+    Column("label", "LABEL", 10, "<", 45, grow=1),
     Column("state", "STATE", 10, "<", 98),
-    Column("progress", "PROGRESS", 10, "<", 50, grow=3),
+    Column("progress", "PROGRESS", 10, "<", 50, grow=2),
     Column("done", "DONE", 4, ">", 96),
-    Column("windows", "WINDOWS", 13, ">", 25),
+    Column("windows", "WINDOWS", 11, ">", 25),
     Column("rows", "ROWS", 6, ">", 80),
     Column("rate", "ROWS/s", 6, ">", 85),
     Column("eta", "ETA", 8, ">", 82),
     Column("retries", "RETRY", 5, ">", 55),
     Column("gaps", "GAPS", 5, ">", 30),
-    Column("waiting", "WAITING / ERROR", 16, "<", 65, grow=3),
+    Column("waiting", "WAITING / ERROR", 12, "<", 65, grow=5),
 )
 
 FIELDS: Fields[JobChanged] = {
@@ -205,7 +205,7 @@ def counters(job: JobChanged, rates: History, width: int, glyphs: Glyphs) -> lis
 def _progress(job: JobChanged, width: int, glyphs: Glyphs) -> Line:
     numbers = f" {text.percent(job.windows_done, job.windows_total)} {text.grouped(job.windows_done)}"
     numbers += f"/{text.grouped(job.windows_total)} windows  ETA {text.eta(job.eta_seconds)}"
-    room = max(4, min(60, width - len(numbers)))
+    room = max(4, min(40, width - len(numbers)))
     return (Span(text.bar(job.windows_done, job.windows_total, room, glyphs), "busy"), Span(numbers))
 
 

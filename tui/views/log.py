@@ -26,7 +26,7 @@ def line(entry: LogEntry, width: int, glyphs: Glyphs) -> Line:
     stamp = Span(text.clock(entry.time)[:8] + " ", "dim")
     if width < 60:
         return (stamp, Span(text.fit(f"{level} {entry.text}", width - 9, "<", glyphs.more), style))
-    source_width = 14 if width < 110 else 28
+    source_width = 14 if width < 150 else 24
     source = Span(text.fit(_source(entry.source), source_width, "|", glyphs.more) + " ", "dim")
     message = text.fit(entry.text, width - 16 - source_width, "<", glyphs.more)
     return (stamp, Span(text.fit(level, 6), style), source, Span(message, style))

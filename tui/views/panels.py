@@ -23,17 +23,17 @@ def cache_view(state: ViewState, canvas: Canvas) -> View:
 
 def cache_line(cache: CacheSample, recent: History, width: int, glyphs: Glyphs) -> Line:
     asked = cache.hits + cache.misses
-    bar_width = max(0, min(20, width - 24))
+    bar_width = max(0, min(20, width - 22))
+    spark_width = max(0, min(24, width - bar_width - 36))
     spans = [
         Span(text.fit(cache.tier, 7, "<", glyphs.more), "strong"),
         Span(" " + text.bar(cache.hits, asked, bar_width, glyphs), "busy"),
         Span(text.fit(text.percent(cache.hits, asked), 5, ">")),
-        Span(text.fit(text.size(cache.bytes), 6, ">"), "dim"),
-        Span(f" {text.count(cache.evictions)} out", "dim"),
-        Span(
-            "  " + text.spark(recent.values, max(0, min(24, width - bar_width - 32)), glyphs, 100.0), "busy"
-        ),
+        Span(text.fit(text.size(cache.bytes), 7, ">"), "dim"),
     ]
+    if spark_width:
+        spans.append(Span(f"  {text.spark(recent.values, spark_width, glyphs, 100.0)}", "busy"))
+        spans.append(Span(f"  {text.count(cache.evictions)} evicted", "dim"))
     return crop(tuple(spans), width, glyphs)
 
 
@@ -62,7 +62,7 @@ def quota_line(window: QuotaWindow, width: int, glyphs: Glyphs, now: float) -> L
     left = share_left(window)
     style = quota_style(left)
     glyph = {"bad": glyphs.states["failed"], "warn": glyphs.states["waiting"]}.get(style, " ")
-    bar_width = max(0, min(20, width - 22))
+    bar_width = max(0, min(14, width - 22))
     spans = (
         Span(f"{glyph} ", style),
         Span(text.fit(window.name, 6, "<", glyphs.more), "strong"),
@@ -71,7 +71,7 @@ def quota_line(window: QuotaWindow, width: int, glyphs: Glyphs, now: float) -> L
         Span(text.fit(text.count(window.remaining), 6, ">")),
         Span(f"  resets in {text.age(window.resets_at - now)}", "dim"),
     )
-    return crop(spans if width >= 46 else spans[:-1], width, glyphs)
+    return crop(spans if width >= 50 else spans[:-1], width, glyphs)
 
 
 def engine_view(state: ViewState, canvas: Canvas) -> View:
