@@ -65,7 +65,7 @@ def sandbox(
             log=log,
             canned=canned,
         )
-        asyncio.run(serve(options, lambda url: _announce(url, options.seed)))
+        asyncio.run(serve(options, lambda url: _announce(url, seed)))
     except ConfigError as error:
         typer.echo(f"sandbox: {error}", err=True)
         raise typer.Exit(error.exit_code) from error

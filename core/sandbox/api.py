@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from core.sandbox.canned import Canned
 from core.sandbox.catalog import Catalog
 from core.sandbox.history import History
 from core.sandbox.listings import Listings
 from core.sandbox.market import Market
+from core.sandbox.replay import Replay
 from core.sandbox.toplist import TopList
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
 from core.windows import DAY, HOUR, MINUTE
@@ -36,27 +38,40 @@ class Route:
     fresh: int = 0
 
 
-class Api:
-    """All endpoints of one seed."""
+def synthetic(seed: int, *, canned: bool = False) -> dict[str, Route]:
+    """The endpoints of the synthetic world of `seed`."""
+    catalog = Catalog(seed)
+    market = Market(seed)
+    history = History(catalog, market)
+    page = Canned(history, catalog, market).page if canned else history.page
+    listings = Listings(catalog)
+    toplist = TopList(catalog, market)
+    routes = {
+        "/spot/v2/markets": Route(partial(listings.markets, "spot"), 60),
+        "/futures/v2/markets": Route(partial(listings.markets, "futures"), 60),
+        "/spot/v1/markets/instruments": Route(partial(listings.instruments, "spot"), 60),
+        "/futures/v1/markets/instruments": Route(partial(listings.instruments, "futures"), 60),
+        "/asset/v1/top/list": Route(toplist.answer, 30),
+        "/info/v1/version": Route(_version),
+    }
+    for kind, prefix in _HISTORY.items():
+        for grain in (DAY, HOUR, MINUTE):
+            fresh = 60 if grain is MINUTE else 300
+            routes[f"{prefix}/{grain.path}"] = Route(partial(page, kind, grain), fresh)
+    return routes
 
-    def __init__(self, seed: int) -> None:
-        catalog = Catalog(seed)
-        market = Market(seed)
-        self.history = History(catalog, market)
-        listings = Listings(catalog)
-        toplist = TopList(catalog, market)
-        self._routes = {
-            "/spot/v2/markets": Route(partial(listings.markets, "spot"), 60),
-            "/futures/v2/markets": Route(partial(listings.markets, "futures"), 60),
-            "/spot/v1/markets/instruments": Route(partial(listings.instruments, "spot"), 60),
-            "/futures/v1/markets/instruments": Route(partial(listings.instruments, "futures"), 60),
-            "/asset/v1/top/list": Route(toplist.answer, 30),
-            "/info/v1/version": Route(_version),
-        }
-        for kind, prefix in _HISTORY.items():
-            for grain in (DAY, HOUR, MINUTE):
-                fresh = 60 if grain is MINUTE else 300
-                self._routes[f"{prefix}/{grain.path}"] = Route(partial(self.history.page, kind, grain), fresh)
+
+def recorded(replay: Replay) -> dict[str, Route]:
+    """The endpoints of recorded answers: history only."""
+    routes = {path: Route(handler) for path, handler in replay.handlers().items()}
+    return routes | {"/info/v1/version": Route(_version)}
+
+
+class Api:
+    """Answers requests from a table of routes."""
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
         self._computed: OrderedDict[str, int] = OrderedDict()
 
     def answer(self, request: Request, now: int) -> Answer:

@@ -5,22 +5,28 @@ answers and the same log as over HTTP.
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from core.sandbox.api import Api, is_list
+from core.sandbox.api import Api, is_list, recorded, synthetic
+from core.sandbox.faults import Faults, read_rules
 from core.sandbox.options import SandboxOptions
 from core.sandbox.quota import SOFT_CAP, Ledger
+from core.sandbox.replay import Replay
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
 
 _RATE_PATH = "/admin/v2/rate/limit"
 
 
 class Gate:
-    """One running sandbox. `clock` gives real UTC epoch seconds, `log` takes one line a request."""
+    """One running sandbox. `clock` gives real UTC epoch seconds, `log` takes one line a request.
+
+    Raises ConfigError when the files that `options` names cannot be used.
+    """
 
     def __init__(
         self,
@@ -33,15 +39,20 @@ class Gate:
         self._clock = clock
         self._ledger = Ledger(options.limits)
         self._calls = 0
-        self._api = Api(options.seed)
-        self._mark = f"seed={options.seed}"
+        self._faults = Faults([] if options.faults is None else read_rules(options.faults))
+        if options.replay is None:
+            self._api = Api(synthetic(options.seed, canned=options.canned))
+            self._mark = f"seed={options.seed}"
+        else:
+            self._api = Api(recorded(Replay(options.replay, _complain)))
+            self._mark = "replay"
 
     def answer(self, request: Request) -> Answer:
         """Answers and logs one request; the log line is written before this returns."""
         at = self._clock()
         now = at if self._options.now is None else float(self._options.now)
         self._calls += 1
-        answer = self._checked(request, int(now), at)
+        answer = self._faults.apply(request, self._checked(request, int(now), at))
         headers = {
             **self._ledger.headers(at),
             "Date": formatdate(now, usegmt=True),
@@ -91,6 +102,10 @@ class Gate:
             return
         line = {"time": at, "n": self._calls, "method": request.method, "path": request.url, "status": status}
         self._log(json.dumps(line) + "\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
 
 
 def key_of_request(request: Request) -> str:

@@ -9,7 +9,7 @@ from core.sandbox.catalog import MARKETS, Catalog, Instrument, status_at
 from core.sandbox.market import Market
 from core.sandbox.rows import GROUPS, printer
 from core.sandbox.wire import Answer, Refusal
-from core.windows import DAY, HOUR, MINUTE, Grain
+from core.windows import DAY, HOUR, MINUTE, Grain, Window
 
 PAGE_CAP = {DAY: 5_000, HOUR: 2_000, MINUTE: 2_000}
 _LATEST = 4_102_444_800
@@ -56,19 +56,25 @@ class History:
     def page(self, kind: str, grain: Grain, query: Mapping[str, str], now: int) -> Answer:
         """Raises Refusal 400 or 404."""
         asked = PageRequest.parse(GROUPS[kind], grain, query)
-        instrument = self._instrument(kind, asked, now)
-        series = instrument.series
-        newest = now if series.last is None else min(now, series.last)
-        last = grain.floor(newest if asked.to_ts is None else min(asked.to_ts, newest))
-        if last < series.first - series.first % grain.seconds:
-            raise nothing_before(grain, last if asked.to_ts is None else asked.to_ts, instrument, now)
-        start = last - (asked.limit - 1) * grain.seconds
-        bars = self._market.bars(series, grain, start, last + grain.seconds, now)
+        instrument, span = self.span(kind, grain, asked, now)
+        bars = self._market.bars(instrument.series, grain, *span, now)
         if not asked.fill:
             bars = [bar for bar in bars if bar.marks]
         row = printer(instrument, grain, asked.groups)
         body = '{"Data":[' + ",".join(map(row, bars)) + '],"Err":{}}'
         return Answer(200, body.encode())
+
+    def span(self, kind: str, grain: Grain, asked: PageRequest, now: int) -> tuple[Instrument, Window]:
+        """The instrument and the bars of a page, cut at the history's start. Raises Refusal 404."""
+        instrument = self._instrument(kind, asked, now)
+        series = instrument.series
+        newest = now if series.last is None else min(now, series.last)
+        last = grain.floor(newest if asked.to_ts is None else min(asked.to_ts, newest))
+        first = grain.floor(series.first)
+        if last < first:
+            raise nothing_before(grain, last if asked.to_ts is None else asked.to_ts, instrument, now)
+        start = max(first, last - (asked.limit - 1) * grain.seconds)
+        return instrument, Window(start, last + grain.seconds)
 
     def _instrument(self, kind: str, asked: PageRequest, now: int) -> Instrument:
         if asked.market not in MARKETS[kind]:

@@ -96,7 +96,7 @@ class Market:
         """Close of `day` in ticks, if it trades."""
         own = 0.0004 * lattice(series.seed, day)
         price = exp(self._log_price(series.base, day) - self._log_price(series.quote, day) + own)
-        return max(_LEAST_TICKS, round(price * 10**series.ticks))
+        return max(_LEAST_TICKS, round(price * 10.0**series.ticks))
 
     def _idle(self, series: Series, day: int) -> bool:
         """Days without trades. Every fifth day trades, which bounds how far a close is looked for."""

@@ -38,30 +38,30 @@ def decimal(amount: int, places: int) -> str:
     return f"{whole}.{rest:0{places}d}".rstrip("0")
 
 
-def printer(instrument: Instrument, grain: Grain, groups: Sequence[str]) -> Callable[[Bar], str]:
-    """Turns a bar into the text of its row, groups in the order given."""
-    pieces: list[Piece] = []
-    text = f'{{"UNIT":"{grain.unit}","TIMESTAMP":'
-    constants = ""
+def layout(instrument: Instrument, groups: Sequence[str]) -> list[str | Piece]:
+    """What follows TIMESTAMP in a row, in the order of `groups`: ready text, or what makes it of a bar."""
+    pieces: list[str | Piece] = []
     for group in groups:
         fixed = _constant(instrument, group)
-        if fixed is not None:
-            constants += fixed
-            continue
-        if constants:
-            pieces.append(_fixed(constants))
-            constants = ""
-        pieces.append(_varying(instrument, group))
-    tail = constants + "}"
+        pieces.append(_varying(instrument, group) if fixed is None else fixed)
+    return pieces
+
+
+def head(grain: Grain) -> str:
+    """How a row begins, up to the figure of TIMESTAMP."""
+    return f'{{"UNIT":"{grain.unit}","TIMESTAMP":'
+
+
+def printer(instrument: Instrument, grain: Grain, groups: Sequence[str]) -> Callable[[Bar], str]:
+    """Turns a bar into the text of its row, groups in the order given."""
+    pieces = layout(instrument, groups)
+    start = head(grain)
 
     def row(bar: Bar) -> str:
-        return text + str(bar.start) + "".join([piece(bar) for piece in pieces]) + tail
+        texts = [piece if isinstance(piece, str) else piece(bar) for piece in pieces]
+        return start + str(bar.start) + "".join(texts) + "}"
 
     return row
-
-
-def _fixed(text: str) -> Piece:
-    return lambda _: text
 
 
 def _constant(instrument: Instrument, group: str) -> str | None:

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import signal
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from core.sandbox.options import SandboxOptions, loopback
 from core.sandbox.wire import Answer, Request
 
 _GZIP_FROM = 1_024
+_DRIPS = 20
 _SEND_BUFFER = 4 * 1024 * 1024
 
 
@@ -88,18 +90,53 @@ class _Mount:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = self._gate.answer(_received(request))
-        pause = self._options.latency + answer.delivery.delay
+        delivery = answer.delivery
+        pause = self._options.latency + delivery.delay
         if pause:
             await asyncio.sleep(pause)
-        return await self._send(request, answer)
+        if delivery.reset:
+            return _hang_up(request)
+        headers, body = await self._encoded(request, answer)
+        if delivery.cut is None and not delivery.drip:
+            return web.Response(status=answer.status, headers=headers, body=body)
+        return await _piecemeal(request, answer, headers, body)
 
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        headers = dict(answer.headers)
-        body = answer.body
+    async def _encoded(self, request: web.BaseRequest, answer: Answer) -> tuple[dict[str, str], bytes]:
+        headers, body = dict(answer.headers), answer.body
         if len(body) > _GZIP_FROM and not self._options.canned and _takes_gzip(request):
+            # Large pages take tens of milliseconds, in which other requests can be answered.
             body = await asyncio.get_running_loop().run_in_executor(None, gzip.compress, body, 1)
             headers["Content-Encoding"] = "gzip"
-        return web.Response(status=answer.status, headers=headers, body=body)
+        return headers, body
+
+
+async def _piecemeal(
+    request: web.BaseRequest, answer: Answer, headers: dict[str, str], body: bytes
+) -> web.StreamResponse:
+    """Sends the body in drips, or only a part of it before the connection is dropped."""
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    cut = answer.delivery.cut
+    sent = body if cut is None else body[: int(len(body) * cut)]
+    drips = _DRIPS if answer.delivery.drip else 1
+    step = max(1, -(-len(sent) // drips))
+    for start in range(0, len(sent), step):
+        await asyncio.sleep(answer.delivery.drip / drips)
+        await response.write(sent[start : start + step])
+    if cut is not None and request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _hang_up(request: web.BaseRequest) -> web.StreamResponse:
+    """Resets the connection; the response is for aiohttp and reaches nobody."""
+    transport = request.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
 
 
 def _received(request: web.BaseRequest) -> Request:
