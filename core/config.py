@@ -119,7 +119,7 @@ class Loaded(BaseModel):
         return None
 
 
-def load(flags: Mapping[str, str | None], environ: Mapping[str, str] = os.environ) -> Loaded:
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Loaded:
     """Settings from `flags` (global options that were given), environment and file.
 
     Raises ConfigError listing every problem at once.
@@ -129,12 +129,8 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str] = os.enviro
     _merge(values, _from_environment(environ))
     db = flags.get("db")
     if db and urlsplit(db).password:
-        raise ConfigError(
-            "--db holds a password, which other users could read; use TAPEWATCH_DB or a passfile"
-        )
-    _merge(
-        values, {name: value for name, value in flags.items() if value is not None and name != "config_file"}
-    )
+        raise ConfigError("--db holds a password, which other users could read; use TAPEWATCH_DB or a passfile")
+    _merge(values, {name: value for name, value in flags.items() if value is not None and name != "config_file"})
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -229,3 +225,11 @@ def _api_key(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None
         return SecretStr(path.read_text("utf-8").strip())
     except OSError as error:
         raise ConfigError(f"api_key_file {path}: {error.strerror}") from None
+
+
+def state_directory(settings: Settings) -> Path:
+    """Where logs go; made when absent, mode 0700."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    path = Path(settings.state) if settings.state else base / "tapewatch"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

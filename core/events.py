@@ -141,7 +141,7 @@ class EngineSample(Event, frozen=True, kw_only=True, tag="engine"):
 
 
 class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
-    """Counters of one cache tier since the engine started."""
+    """Counters of one cache tier since the engine started. Bytes are those of the values."""
 
     tier: str
     hits: int
@@ -224,6 +224,9 @@ class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
 
     job: str
     summary: dict[str, object]
+
+    def key(self) -> str:
+        return f"summary:{self.job}"
 
 
 class Hello(Event, frozen=True, kw_only=True, tag="hello"):
@@ -383,6 +386,7 @@ class Bus:
     def _forget_oldest_finished(self) -> None:
         while len(self._finished) > RETAINED_FINISHED_JOBS:
             job = self._finished.popleft()
-            self._retained.pop(f"job:{job}", None)
+            for key in (f"job:{job}", f"summary:{job}"):
+                self._retained.pop(key, None)
             for key in [key for key in self._retained if key.startswith(f"series:{job}:")]:
                 del self._retained[key]

@@ -16,9 +16,7 @@ EPILOG = """Examples:
 
 
 def sandbox(
-    port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65_535)
-    ] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65_535)] = 0,
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Which synthetic world to serve.")] = 7,
     now: Annotated[
@@ -34,9 +32,7 @@ def sandbox(
         str | None, typer.Option(help="Refuse requests without this API key.", metavar="KEY")
     ] = None,
     faults: Annotated[Path | None, typer.Option(help="Rules of faults to inject (JSON or TOML).")] = None,
-    replay: Annotated[
-        Path | None, typer.Option(help="Serve recorded history pages of this directory.")
-    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="Serve recorded history pages of this directory.")] = None,
     log: Annotated[Path | None, typer.Option(help="Append one JSON line for every request.")] = None,
     canned: Annotated[bool, typer.Option("--canned", help="Serve ready-made pages, for benchmarks.")] = False,
 ) -> None:

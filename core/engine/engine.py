@@ -38,12 +38,12 @@ def new_run_id(now: float) -> str:
 class Engine:
     """Runs jobs until it is stopped. `concurrent_jobs` run at once, the others wait in order."""
 
-    def __init__(self, name: str, tools: Tools, sample: Sampler, concurrent_jobs: int = 4) -> None:
+    def __init__(self, name: str, tools: Tools, concurrent_jobs: int = 4) -> None:
         self.name = name
         self.tools = tools
+        self.sampler: Sampler | None = None
         self.jobs: dict[str, Job] = {}
         self.stopped = asyncio.Event()
-        self._sample = sample
         self._runners: dict[str, Runner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(concurrent_jobs)
@@ -64,6 +64,11 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         with suppress(TapewatchError):
             await self.flush()
+
+    @property
+    def rows_fetched(self) -> int:
+        """Rows that the jobs this engine remembers have fetched."""
+        return sum(job.counters.rows_fetched for job in self.jobs.values())
 
     @property
     def active(self) -> list[Job]:
@@ -199,8 +204,9 @@ class Engine:
             before = self.tools.clock.monotonic()
             await self.tools.clock.sleep(SAMPLE_SECONDS)
             lag = self.tools.clock.monotonic() - before - SAMPLE_SECONDS
-            self.tools.bus.publish(self._sample(max(0.0, lag)))
-            for sample in (*self._cache_samples(), self._quota_sample()):
+            if self.sampler is not None:
+                self.tools.bus.publish(self.sampler(max(0.0, lag)))
+            for sample in self._slow_samples():
                 if said.get(sample.key()) != sample:
                     said[sample.key()] = sample
                     self.tools.bus.publish(sample)
@@ -208,6 +214,9 @@ class Engine:
                 await self.flush()
             except TapewatchError as error:
                 self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="journal"))
+
+    def _slow_samples(self) -> list[CacheSample | QuotaSample]:
+        return [*self._cache_samples(), self._quota_sample()]
 
     def _cache_samples(self) -> list[CacheSample]:
         return [
@@ -226,8 +235,7 @@ class Engine:
         limits = sorted(self.tools.permits.quota.limits.values(), key=lambda limit: limit.seconds)
         return QuotaSample(
             windows=tuple(
-                QuotaWindow(limit.name, limit.limit, limit.remaining, round(limit.resets_at))
-                for limit in limits
+                QuotaWindow(limit.name, limit.limit, limit.remaining, round(limit.resets_at)) for limit in limits
             )
         )
 

@@ -76,9 +76,7 @@ class Ingest:
             return await self._before_history(request, answer)
         await self.confirm_origin()
         async with self._pages:
-            checked = self._check(
-                request.dataset, key, request.groups, window, page, request.state.exchange_symbol
-            )
+            checked = self._check(request.dataset, key, request.groups, window, page, request.state.exchange_symbol)
             failpoint("after_validate")
             commit = make_commit(request, page, checked, sent_at)
             written = await self._store.commit(commit)
@@ -125,9 +123,7 @@ def make_commit(request: Request, page: Page, checked: CheckedPage, sent_at: int
     )
 
 
-def _absences(
-    request: Request, answered: Window, checked: CheckedPage, grain: Grain
-) -> list[tuple[Window, str]]:
+def _absences(request: Request, answered: Window, checked: CheckedPage, grain: Grain) -> list[tuple[Window, str]]:
     """Closed slots without a usable row, each run with its cause."""
     start = max(answered.start, request.state.history_start or answered.start)
     expected = clip(answered, Window(start, max(start, answered.end)))

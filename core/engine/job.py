@@ -203,9 +203,7 @@ class Job:
             gaps_open=counters.gaps_open,
             rows_per_second=0.0 if self.finished else round(self.rows_per_second, 1),
             eta_seconds=self._eta(),
-            last_bar=max(
-                (p.state.last_bar for p in self.progress.values() if p.state.last_bar), default=None
-            ),
+            last_bar=max((p.state.last_bar for p in self.progress.values() if p.state.last_bar), default=None),
             error=self.errors[0] if self.errors else "",
         )
 

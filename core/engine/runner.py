@@ -162,10 +162,7 @@ class Runner:
         self._listed = {entry.key: entry.listed for entry in wanted}
         now = int(tools.source.now())
         # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
-        parts = {
-            state.key: plan_series(entry, state, policy, now)
-            for entry, state in zip(wanted, states, strict=True)
-        }
+        parts = {state.key: plan_series(entry, state, policy, now) for entry, state in zip(wanted, states, strict=True)}
         return Plan(tuple(parts.values()))
 
     async def _check_budget(self, plan: Plan, metered: MeteredListings) -> None:
@@ -180,11 +177,7 @@ class Runner:
         if limit is not None and plan.requests > limit:
             raise BudgetRefused(
                 f"the plan needs {plan.requests} requests, {limit} are allowed by "
-                + (
-                    window
-                    if window.startswith("--")
-                    else f"the default share of what is left of the {window}"
-                )
+                + (window if window.startswith("--") else f"the default share of what is left of the {window}")
                 + f"; to go ahead say --max_requests {plan.requests}"
             )
 

@@ -57,9 +57,7 @@ def _from_listing(operation: Operation, instrument: Instrument, start: int | Non
     return Wanted(key, start, end, listed=instrument.first, last=last)
 
 
-async def _indices(
-    operation: Operation, listings: Listings, start: int | None, end: int | None
-) -> list[Wanted]:
+async def _indices(operation: Operation, listings: Listings, start: int | None, end: int | None) -> list[Wanted]:
     """Index families quote every asset in USD; where a history begins, the vendor's answers tell."""
     names: Iterable[str] = operation.instrument
     if not names:

@@ -77,11 +77,7 @@ def _ascending(rows: dict[int, Any]) -> bool:
 def _is_surplus(row: Any, window: Window, newest: int, key: SeriesKey) -> bool:
     """The vendor counts back from its own last bar: a window that reaches beyond brings older ones."""
     grain = GRAINS[key.interval]
-    return (
-        row.timestamp < window.start
-        and newest < window.end - grain.seconds
-        and row.timestamp % grain.seconds == 0
-    )
+    return row.timestamp < window.start and newest < window.end - grain.seconds and row.timestamp % grain.seconds == 0
 
 
 def _fault_finder(
@@ -93,9 +89,7 @@ def _fault_finder(
     unit, step, market = grain.unit, grain.seconds, key.market
     names.discard(None)
     has_price = "open" in columns
-    non_negative = [
-        name for name in columns if name.startswith(("volume", "quote_volume", "total_", "number_of"))
-    ]
+    non_negative = [name for name in columns if name.startswith(("volume", "quote_volume", "total_", "number_of"))]
     amounts = attrgetter(*non_negative) if len(non_negative) > 1 else (lambda _row: (0, 0))
 
     def fault(row: Any) -> str | None:  # noqa: PLR0911 - one reason a line

@@ -69,9 +69,7 @@ class CoinDeskSource:
         failpoint("after_parse")
         if err.message or err.type is not None:
             raise Transient(f"the vendor answered 200 with an error: {clean(err.message)}")
-        return Page(
-            rows, self._date(answer), rejected, lambda: _constants(dataset, tuple(groups), answer.body)
-        )
+        return Page(rows, self._date(answer), rejected, lambda: _constants(dataset, tuple(groups), answer.body))
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         answer = await self._get(

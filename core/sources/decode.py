@@ -118,7 +118,5 @@ def malformed(detail: str, body: bytes) -> Malformed:
     if not start:
         return Malformed("the answer is empty", "empty", b"")
     if start.startswith((b"<", b"\xef\xbb\xbf<")):
-        return Malformed(
-            "the answer is HTML, not JSON (a proxy or a captive portal?)", "html", body[:RAW_LIMIT]
-        )
+        return Malformed("the answer is HTML, not JSON (a proxy or a captive portal?)", "html", body[:RAW_LIMIT])
     return Malformed(f"the answer cannot be read: {clean(detail)}", "unparsable", body[:RAW_LIMIT])

@@ -67,9 +67,7 @@ class HttpClient:
             await self._session.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        timeout = aiohttp.ClientTimeout(
-            total=self._options.total_timeout, connect=self._options.connect_timeout
-        )
+        timeout = aiohttp.ClientTimeout(total=self._options.total_timeout, connect=self._options.connect_timeout)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._options.connections, ttl_dns_cache=300),
             timeout=timeout,
@@ -94,9 +92,7 @@ async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
         part = _inflated(inflate, chunk, DECODED_CAP - decoded) if inflate else chunk
         decoded += len(part)
         if wire > WIRE_CAP or decoded > DECODED_CAP:
-            raise Malformed(
-                f"answer is larger than {WIRE_CAP} bytes on the wire or {DECODED_CAP} decoded", "too_large"
-            )
+            raise Malformed(f"answer is larger than {WIRE_CAP} bytes on the wire or {DECODED_CAP} decoded", "too_large")
         parts.append(part)
     if inflate and not inflate.eof:
         raise Transient("the compressed answer ends too early")

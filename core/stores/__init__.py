@@ -93,9 +93,7 @@ class Store(Protocol):
         """Remember who the rows come from; StoreRefused, naming both, when it was somebody else."""
         ...
 
-    async def series(
-        self, source: str, keys: Sequence[SeriesKey], *, create: bool = True
-    ) -> list[SeriesState]:
+    async def series(self, source: str, keys: Sequence[SeriesKey], *, create: bool = True) -> list[SeriesState]:
         """The states of `keys`, in their order; unknown ones are created, or get id 0 without `create`.
 
         A key may name the exchange's own symbol of a series that is known by its mapped id.
@@ -106,9 +104,7 @@ class Store(Protocol):
         """Write one window: rows, coverage, gaps, quarantine and restatements, atomically."""
         ...
 
-    async def quarantine(
-        self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
-    ) -> None:
+    async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         """Keep an answer that could not be used at all."""
         ...
 

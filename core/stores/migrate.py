@@ -55,16 +55,12 @@ def check(db: sqlite3.Connection, known: list[Migration]) -> int:
     if not tables:
         return 0
     if "migration" not in tables:
-        raise StoreRefused(
-            f"the database has tables of another program ({min(tables)}, ...); choose another file"
-        )
+        raise StoreRefused(f"the database has tables of another program ({min(tables)}, ...); choose another file")
     by_version = {migration.version: migration for migration in known}
     newest = 0
     for version, name, sha256 in db.execute("SELECT version, name, sha256 FROM migration ORDER BY version"):
         if version not in by_version:
-            raise StoreRefused(
-                f"the database was written by a newer Tapewatch (schema {version}); upgrade to use it"
-            )
+            raise StoreRefused(f"the database was written by a newer Tapewatch (schema {version}); upgrade to use it")
         if by_version[version].sha256 != sha256:
             raise StoreRefused(
                 f"migration {name} differs from the one that made this database; it was changed after release"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.datasets import SeriesKey
 from core.errors import StoreError
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
 from core.stores.migrate import check, migrations
+from core.windows import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Reader:
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The newest runs, newest first."""
         found = self._db.execute("SELECT * FROM run ORDER BY created DESC LIMIT ?", (limit,))
-        return [RunRecord(*row[:-1], summary=json.loads(row[-1])) for row in found]
+        return [RunRecord(*(*row[:-1], json.loads(row[-1]))) for row in found]
 
     def run_series(self, run_id: str) -> list[RunSeries]:
         found = self._db.execute("SELECT * FROM run_series WHERE run_id = ? ORDER BY series", (run_id,))
@@ -86,6 +88,19 @@ class Reader:
             (like, data_type),
         )
         return [SeriesRow(*row) for row in found]
+
+    def series_detail(self, key: SeriesKey) -> dict[str, Any]:
+        """All that is known of one series. Raises StoreError when it is not stored."""
+        self._db.row_factory = sqlite3.Row
+        where = "data_type = ? AND market = ? AND instrument = ? AND interval = ?"
+        found = self._db.execute(f"SELECT * FROM series WHERE {where}", key).fetchone()
+        if found is None:
+            raise StoreError(f"{key} is not stored; see: tapewatch series list")
+        detail = {name: value for name, value in dict(found).items() if value is not None}
+        for table in ("coverage", "gap"):
+            rows = self._db.execute(f"SELECT * FROM {table} WHERE series_id = ? ORDER BY start", (found["id"],))
+            detail[table] = [{**dict(row), "start": iso(row["start"]), "end": iso(row["end"])} for row in rows]
+        return detail
 
 
 @contextmanager

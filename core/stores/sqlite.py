@@ -98,21 +98,15 @@ class SQLiteStore:
     async def claim_origin(self, origin: str) -> None:
         before = await self._db.run(_claim, origin, self._is_read_only)
         if before != origin:
-            raise StoreRefused(
-                f"the store {self.url} holds data of {before}; it refuses {origin}. Choose another --db"
-            )
+            raise StoreRefused(f"the store {self.url} holds data of {before}; it refuses {origin}. Choose another --db")
 
-    async def series(
-        self, source: str, keys: Sequence[SeriesKey], *, create: bool = True
-    ) -> list[SeriesState]:
+    async def series(self, source: str, keys: Sequence[SeriesKey], *, create: bool = True) -> list[SeriesState]:
         return await self._db.run(_read_or_create, source, keys, create)
 
     async def commit(self, commit: Commit) -> Written:
         return await self._db.run(write_window, commit)
 
-    async def quarantine(
-        self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
-    ) -> None:
+    async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         await self._db.run(_quarantine, series, window, rejected, run_id)
 
     async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
@@ -124,6 +118,10 @@ class SQLiteStore:
     ) -> None:
         if runs or series or alerts:
             await self._db.run(_journal, runs, series, alerts)
+
+    async def drop(self, key: SeriesKey) -> int:
+        """Delete a series of any source with everything about it; the rows that went."""
+        return await self._db.run(_drop, key)
 
     async def close(self) -> None:
         await self._db.close()
@@ -158,14 +156,11 @@ def _claim(db: sqlite3.Connection, origin: str, is_read_only: bool) -> str:
 
 
 SERIES_FIELDS = (
-    "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, "
-    "type IS NOT NULL"
+    "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL"
 )
 
 
-def _read_or_create(
-    db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], create: bool
-) -> list[SeriesState]:
+def _read_or_create(db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], create: bool) -> list[SeriesState]:
     if not create:
         return [_series(db, source, key, create) for key in keys]
     with transaction(db):
@@ -181,8 +176,7 @@ def _series(db: sqlite3.Connection, source: str, key: SeriesKey, create: bool) -
     if not create:
         return SeriesState(0, key)
     cursor = db.execute(
-        "INSERT INTO series (source, data_type, market, instrument, interval, created) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO series (source, data_type, market, instrument, interval, created) VALUES (?, ?, ?, ?, ?, ?)",
         (source, *key, int(time.time())),
     )
     return SeriesState(cursor.lastrowid or 0, key)
@@ -199,9 +193,7 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
         last_bar=row[7],
         rows=row[8],
         has_constants=bool(row[9]),
-        covered=tuple(
-            Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in covered
-        ),
+        covered=tuple(Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in covered),
         gaps=tuple(read_gaps(db, row[0], FOREVER)),
     )
 
@@ -222,6 +214,21 @@ def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> None:
         db.execute("UPDATE series SET history_start = ? WHERE id = ?", (first, series_id))
         before = read_gaps(db, series_id, Window(FOREVER.start, first))
         replace_gaps(db, series_id, before, without_prehistory(before, first))
+
+
+def _drop(db: sqlite3.Connection, key: SeriesKey) -> int:
+    where = "data_type = ? AND market = ? AND instrument = ? AND interval = ?"
+    rows = 0
+    with transaction(db):
+        found = db.execute(f"SELECT id FROM series WHERE {where}", key).fetchall()
+        if not found:
+            raise StoreError(f"{key} is not stored; see: tapewatch series list")
+        for (series_id,) in found:
+            rows += db.execute(f"DELETE FROM {key.data_type} WHERE series_id = ?", (series_id,)).rowcount
+            for table in ("coverage", "gap", "quarantine", "restatement"):
+                db.execute(f"DELETE FROM {table} WHERE series_id = ?", (series_id,))
+            db.execute("DELETE FROM series WHERE id = ?", (series_id,))
+    return rows
 
 
 def _journal(
@@ -247,8 +254,5 @@ def _journal(
         )
         db.executemany(
             "INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count)
-                for a in alerts
-            ],
+            [(a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count) for a in alerts],
         )

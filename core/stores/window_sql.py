@@ -88,8 +88,7 @@ def insert(db: sqlite3.Connection, commit: Commit, rows: Any) -> None:
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
         values = chain.from_iterable(
-            (series, row[0], *(closed if row[0] < commit.closed_before else running), *row[1:])
-            for row in part
+            (series, row[0], *(closed if row[0] < commit.closed_before else running), *row[1:]) for row in part
         )
         db.execute(upsert(commit.dataset.name, commit.columns, len(part)), tuple(values))
 

@@ -1,0 +1,193 @@
+"""The composition root: the only module that knows concrete classes.
+
+`open_app` acquires in order lock, store, cache, source, engine, socket, and lets go in reverse.
+"""
+
+import hashlib
+import os
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from core.cache import open_cache
+from core.config import Loaded
+from core.control import ControlServer, runtime_directory
+from core.datasets import SeriesKey
+from core.engine.alerts import Alerts
+from core.engine.clock import LoopClock
+from core.engine.engine import Engine
+from core.engine.ingest import Ingest
+from core.engine.job import Job
+from core.engine.permits import Permits
+from core.engine.runner import Runner, RunnerOptions, Tools
+from core.events import PROTOCOL, AlertChanged, Bus, Hello
+from core.limits import Quota
+from core.monitoring.health import Sampler
+from core.monitoring.quality import check_page
+from core.operations import Operation
+from core.planner import Plan
+from core.sources import Source, open_source
+from core.sources.http import HttpOptions
+from core.stores import Store, sqlite_path
+from core.stores.lock import EngineLock, Holder
+from core.stores.reading import reading
+from core.stores.sqlite import SQLiteStore
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running engine with its store and socket."""
+
+    engine: Engine
+    bus: Bus
+    server: ControlServer
+    socket: Path
+
+
+def key_fingerprint(key: str | None) -> str:
+    """Names a key without showing it: engines of one account recognise each other by it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+
+
+@asynccontextmanager
+async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
+    """An engine on the store of `loaded`. `kind` is command, dashboard or serve.
+
+    Raises StoreBusy when another engine holds the store, StoreRefused and StoreError when it cannot be
+    used, ConfigError for a cache or source that does not exist.
+    """
+    async with AsyncExitStack() as stack:
+        name = secrets.token_hex(3)
+        socket = runtime_directory() / f"{name}.sock"
+        lock = EngineLock(sqlite_path(loaded.database))
+        lock.acquire(_holder(loaded, kind, socket))
+        stack.callback(lock.release)
+        store = await SQLiteStore.open(loaded.database)
+        stack.push_async_callback(store.close)
+        tools = await _tools(loaded, store, stack)
+        engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
+        server = ControlServer(tools.bus, _hello(loaded, kind, name), engine.handle)
+        engine.sampler = _sampler(engine, server)
+        await stack.enter_async_context(server.listening(socket))
+        if loaded.settings.engine.group_readable_socket:
+            emit_only = socket.with_suffix(".ro.sock")
+            await stack.enter_async_context(server.listening(emit_only, read_only=True, mode=0o640))
+        await stack.enter_async_context(engine)
+        yield App(engine, tools.bus, server, socket)
+
+
+async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
+    """What a run of `operation` would ask for; the store is only read, and not made when there is none."""
+    async with AsyncExitStack() as stack:
+        store = await SQLiteStore.open_to_plan(loaded.database)
+        stack.push_async_callback(store.close)
+        tools = await _tools(loaded, store, stack)
+        job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
+        return await Runner(job, tools).plan(create=False), job
+
+
+async def drop_series(loaded: Loaded, key: SeriesKey) -> int:
+    """Delete a series under the store's lock; the rows that went. Raises StoreBusy and StoreError."""
+    lock = EngineLock(sqlite_path(loaded.database))
+    lock.acquire(_holder(loaded, "command", Path()))
+    try:
+        store = await SQLiteStore.open(loaded.database)
+        try:
+            return await store.drop(key)
+        finally:
+            await store.close()
+    finally:
+        lock.release()
+
+
+async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack) -> Tools:
+    settings, clock = loaded.settings, LoopClock()
+    cache = open_cache(settings.cache)
+    stack.push_async_callback(cache.close)
+    quota = Quota()
+    source = _source(loaded, quota)
+    stack.push_async_callback(source.close)
+    bus = Bus(clock.wall)
+    options = RunnerOptions(
+        max_wait=settings.engine.max_wait,
+        budget_share=settings.quota.budget_share,
+        listing_ttl=settings.source.listing_ttl,
+    )
+    return Tools(
+        source=source,
+        cache=cache,
+        store=store,
+        permits=Permits(quota, settings.source.connections, clock, source.now),
+        ingest=Ingest(source, store, check_page),
+        bus=bus,
+        alerts=Alerts(bus, _open_alerts(loaded)),
+        clock=clock,
+        chance=random.random,
+        options=options,
+    )
+
+
+def _source(loaded: Loaded, quota: Quota) -> Source:
+    settings = loaded.settings.source
+    http = HttpOptions(
+        connections=settings.connections, total_timeout=settings.request_timeout, compress=settings.compress
+    )
+
+    def observe(headers: Mapping[str, str]) -> None:
+        quota.observe(headers, source.now())
+
+    source = open_source(
+        settings.name, base_url=loaded.settings.base_url, api_key=loaded.key, http=http, observe=observe
+    )
+    return source
+
+
+def _open_alerts(loaded: Loaded) -> list[AlertChanged]:
+    if not Path(sqlite_path(loaded.database)).exists():
+        return []
+    with reading(loaded.database) as reader:
+        return reader.alerts()
+
+
+def _sampler(engine: Engine, server: ControlServer) -> Sampler:
+    return Sampler(
+        time.monotonic,
+        requests=lambda: engine.tools.source.calls,
+        rows=lambda: engine.rows_fetched,
+        in_flight=lambda: engine.tools.permits.quota.in_flight,
+        clients=lambda: server.clients,
+    )
+
+
+def _holder(loaded: Loaded, kind: str, socket: Path) -> Holder:
+    return Holder(
+        pid=os.getpid(),
+        kind=kind,
+        socket=str(socket),
+        protocol=PROTOCOL,
+        since=time.time(),
+        source=loaded.settings.base_url,
+        key=key_fingerprint(loaded.key),
+    )
+
+
+def _hello(loaded: Loaded, kind: str, name: str) -> Callable[[bool], Hello]:
+    def hello(read_only: bool) -> Hello:
+        return Hello(
+            time=time.time(),
+            protocol=PROTOCOL,
+            engine=name,
+            pid=os.getpid(),
+            version=version("tapewatch"),
+            store=loaded.database,
+            source=loaded.settings.base_url,
+            kind=kind,
+            read_only=read_only,
+        )
+
+    return hello

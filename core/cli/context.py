@@ -1,0 +1,45 @@
+"""What every command needs: the settings, and the first line on stderr that names them."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.config import Loaded
+
+_flags: dict[str, str | None] = {}
+
+
+def remember(flags: dict[str, str | None]) -> None:
+    """Keep the global options for `settings()`; called once a process, before any command runs."""
+    _flags.clear()
+    _flags.update(flags)
+
+
+def settings(*, announce: bool = True) -> "Loaded":
+    """The settings of this process. Raises ConfigError."""
+    from core.config import load  # noqa: PLC0415 - pydantic is dear, commands that need no settings skip it
+
+    flags: dict[str, object] = dict(_flags)
+    engine = {name: flags.pop(name) for name in ("lock_wait", "max_wait") if name in flags}
+    if engine:
+        flags["engine"] = engine
+    loaded = load(flags)
+    if announce:
+        where = loaded.path or "defaults"
+        words(f"tapewatch: config {where}, store {loaded.database}, source {loaded.settings.base_url}")
+    return loaded
+
+
+def words(text: str) -> None:
+    """One line for people, on stderr; a closed stderr is nobody's problem."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def data(text: str) -> None:
+    """One line of data, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,177 @@
+"""`tapewatch demo`: a sandbox, an engine and three jobs, watched on a dashboard or in plain lines."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from core.cli.context import data, settings, words
+from core.cli.engines import EngineChild
+from core.cli.execute import Follower, Interrupts
+from core.cli.options import Output
+from core.cli.report import Narrator, exit_code
+from core.config import Loaded, data_directory
+from core.errors import ConfigError, TapewatchError
+from core.operations import Operation, make_operation
+
+NOW = "2025-06-01T12:00:00Z"
+LATENCY_MS = 60
+LINGER_SECONDS = 5.0
+OPERATIONS = (
+    {"data_type": "spot_ohlcv", "interval": "1d", "pair_limit": 50, "label": "demo"},
+    {"data_type": "futures_ohlcv", "interval": "1h", "pair_limit": 20, "label": "demo"},
+    {"data_type": "indices_ohlcv", "interval": "1d", "asset_limit": 40, "label": "demo"},
+    {
+        "data_type": "spot_ohlcv",
+        "interval": "1m",
+        "market": "kraken",
+        "instrument": "BTC-USD,ETH-USD",
+        "start": "2025-05-01",
+        "label": "demo",
+    },
+)
+NEXT = """
+The database is {path}
+  sqlite3 {path} "SELECT * FROM spot_ohlcv_1d ORDER BY ts DESC LIMIT 5"
+
+With a key of your own:
+  export TAPEWATCH_API_KEY=...
+  tapewatch spot_ohlcv --pair_limit 50 --interval 1d --dry_run     what it would cost
+  tapewatch spot_ohlcv --pair_limit 50 --interval 1d               fetch it
+  tapewatch                                                        watch it
+"""
+
+
+def run_demo(seed: int, *, headless: bool) -> int:
+    """Run the demo of `seed`; the exit code."""
+    given = settings(announce=False)
+    path = _database(given, seed)
+    with _sandbox(seed) as base_url:
+        update = {"db": f"sqlite:///{path}", "base_url": base_url}
+        loaded = given.model_copy(update={"settings": given.settings.model_copy(update=update)})
+        words(f"sandbox {base_url} seed {seed}, store {path}")
+        child = EngineChild(loaded, LINGER_SECONDS)
+        try:
+            code = asyncio.run(_run(child, headless=headless)) if headless else _with_dashboard(child, loaded)
+        finally:
+            _end(child)
+    data(NEXT.format(path=path))
+    return code
+
+
+def _database(given: Loaded, seed: int) -> Path:
+    """The demo's own file, made anew each time; a --db that was named is used as it is."""
+    if given.settings.db:
+        from core.stores import sqlite_path  # noqa: PLC0415
+
+        return Path(sqlite_path(given.settings.db)).absolute()
+    path = data_directory() / f"demo-{seed}.db"
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)
+    return path
+
+
+def _with_dashboard(child: EngineChild, loaded: Loaded) -> int:
+    from tui.app import DashboardOptions, run_dashboard  # noqa: PLC0415
+
+    jobs = asyncio.run(_submit(child))
+    options = DashboardOptions(read_only=False, theme=loaded.settings.theme, ascii=False, mouse=True, owns_engine=True)
+    result = run_dashboard(child.connect, options)
+    if int(result):
+        return int(result)
+    return asyncio.run(_finish(child, jobs)) if child.is_running else 0
+
+
+async def _submit(child: EngineChild) -> list[str]:
+    connection = await child.connect()
+    follower = Follower(connection, Narrator(Output.jsonl, is_silent=True))
+    reading = asyncio.create_task(follower.read())
+    try:
+        return [await follower.submit(operation) for operation in _operations()]
+    finally:
+        reading.cancel()
+        await connection.close()
+
+
+async def _run(child: EngineChild, *, headless: bool) -> int:
+    del headless
+    return await _finish(child, await _submit(child))
+
+
+async def _finish(child: EngineChild, jobs: list[str]) -> int:
+    """Follow the jobs to their end and print what they did; Ctrl-C stops them."""
+    narrator = Narrator(Output.text)
+    with Interrupts().watching() as interrupts:
+        connection = await child.connect()
+        follower = Follower(connection, narrator, jobs)
+        reading = asyncio.create_task(follower.read())
+        ended = asyncio.gather(*(follower.summary(job) for job in jobs), return_exceptions=True)
+        stopped = asyncio.create_task(interrupts.event.wait())
+        try:
+            await asyncio.wait({asyncio.ensure_future(ended), stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if interrupts.number:
+                words("stopping")
+            with suppress(TapewatchError):
+                await connection.command("stop")
+            summaries = [found for found in await ended if isinstance(found, dict)]
+        finally:
+            stopped.cancel()
+            reading.cancel()
+            narrator.close()
+            await connection.close()
+    _print_table(summaries)
+    return interrupts.exit_code if interrupts.number else exit_code(summaries)
+
+
+def _print_table(summaries: list[dict[str, Any]]) -> None:
+    data(f"{'data type':18} {'status':20} {'series':>7} {'windows':>8} {'requests':>9} {'rows':>11} {'seconds':>8}")
+    for found in summaries:
+        data(
+            f"{found['data_type']:18} {found['status']:20} {found['series']:>7} {found['windows']:>8} "
+            f"{found['requests'] + found['metadata_requests']:>9} {found['rows_inserted']:>11,} "
+            f"{found['duration_seconds']:>8.1f}"
+        )
+
+
+def _operations() -> list[Operation]:
+    return [make_operation(entry) for entry in OPERATIONS]
+
+
+@contextmanager
+def _sandbox(seed: int) -> Iterator[str]:
+    """A sandbox process of a session of its own; its address. Ended on the way out."""
+    command = [sys.executable, "-m", "core.cli", "sandbox", "--port", "0", "--seed", str(seed)]
+    command += ["--now", NOW, "--latency", str(LATENCY_MS)]
+    process = subprocess.Popen(  # noqa: S603 - our own program, a list, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        env=os.environ,
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        address = next((word for word in line.split() if word.startswith("http://")), "")
+        if not address:
+            raise ConfigError(f"the sandbox did not start: {line.strip() or 'it said nothing'}")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _end(child: EngineChild) -> None:
+    """The engine was told to stop; give it a moment, then make sure."""
+    deadline = time.monotonic() + 8
+    while child.is_running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(5)

@@ -1,0 +1,268 @@
+"""Runs operations: in this process as the engine, or in a running engine that holds the store."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.app import App, key_fingerprint, make_plan, open_app
+from core.cli.context import words
+from core.cli.options import Output
+from core.cli.report import (
+    Narrator,
+    batch_summary,
+    exit_code,
+    plan_object,
+    print_plan,
+    print_summary,
+)
+from core.config import Loaded
+from core.control import Connection
+from core.errors import ConfigError, StoreBusy, TapewatchError
+from core.events import AnyEvent, JobChanged, RunSummary, Snapshot
+from core.operations import Operation
+from core.stores import sqlite_path
+from core.stores.lock import Holder, lock_path, read_holder
+
+POLL_SECONDS = 0.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """The first signal sets `event`; a second Ctrl-C ends the process at once (it is crash proof)."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.number = 0
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.number
+
+    @contextmanager
+    def watching(self) -> Iterator["Interrupts"]:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._hear, number)
+        try:
+            yield self
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _hear(self, number: int) -> None:
+        if self.number:
+            os._exit(128 + number)
+        self.number = number
+        self.event.set()
+
+
+async def plan_operations(loaded: Loaded, operations: Sequence[Operation], output: Output) -> int:
+    """Print what `operations` would ask for. Nothing is fetched but metadata, nothing is written."""
+    plans = []
+    for operation in operations:
+        plan, job = await make_plan(loaded, operation)
+        plans.append(plan_object(plan, job.counters.metadata_requests, operation.data_type))
+    if len(plans) == 1:
+        print_plan(plans[0], output)
+        return 0
+    total: dict[str, Any] = {"data_type": "batch", "operations": plans}
+    for name in ("requests", "metadata_requests", "windows", "rows", "bytes", "minutes"):
+        total[name] = sum(plan[name] for plan in plans)
+    total["series"] = [part for plan in plans for part in plan["series"]]
+    print_plan(total, output)
+    return 0
+
+
+async def run_operations(
+    loaded: Loaded,
+    operations: Sequence[Operation],
+    output: Output,
+    *,
+    continue_on_error: bool = False,
+    is_batch: bool = False,
+    detach: bool = False,
+) -> int:
+    """Run `operations` one after another and print the summary; the exit code."""
+    with Interrupts().watching() as interrupts:
+        executor = _Executor(loaded, output, interrupts, continue_on_error=continue_on_error, detach=detach)
+        try:
+            summaries = await executor.execute(operations)
+        finally:
+            executor.narrator.close()
+    if detach and executor.was_handed_over:
+        return 0
+    if summaries:
+        print_summary(batch_summary(summaries) if is_batch else summaries[0], output)
+    if interrupts.number:
+        return interrupts.exit_code
+    return executor.refusal_code or exit_code(summaries)
+
+
+class _Executor:
+    def __init__(
+        self, loaded: Loaded, output: Output, interrupts: Interrupts, *, continue_on_error: bool, detach: bool
+    ) -> None:
+        self.narrator = Narrator(output)
+        self.refusal_code = 0
+        self.was_handed_over = False
+        self._loaded = loaded
+        self._interrupts = interrupts
+        self._continue_on_error = continue_on_error
+        self._detach = detach
+
+    async def execute(self, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        """Here if the store is free, in the engine that holds it if that takes jobs, else after a wait."""
+        deadline = time.monotonic() + self._loaded.settings.engine.lock_wait
+        has_said = False
+        while True:
+            try:
+                async with open_app(self._loaded, "command") as app:
+                    return await self._run_here(app, operations)
+            except StoreBusy as busy:
+                holder = read_holder(lock_path(sqlite_path(self._loaded.database)))
+                if holder is not None and holder.takes_jobs:
+                    return await self._hand_over(holder, operations)
+                if time.monotonic() >= deadline:
+                    raise
+                if not has_said:
+                    words(f"waiting: {busy}")
+                    has_said = True
+            if await self._interrupted_within(POLL_SECONDS):
+                return []
+
+    async def _interrupted_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._interrupts.event.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run_here(self, app: App, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        if self._detach:
+            words("no running engine takes the job; --detach has nothing to hand it to, running here")
+        app.bus.listen(self.narrator.hear)
+        summaries = []
+        for operation in operations:
+            job = app.engine.submit(operation)
+            ended = asyncio.create_task(app.engine.wait(job))
+            stopped = asyncio.create_task(self._interrupts.event.wait())
+            await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if self._interrupts.number:
+                await app.engine.cancel_all()
+            await ended
+            summaries.append(job.summary())
+            if isinstance(job.failure, TapewatchError) and job.failure.exit_code == ConfigError.exit_code:
+                self.refusal_code = job.failure.exit_code
+            if self._interrupts.number or (job.state == "failed" and not self._continue_on_error):
+                break
+        return summaries
+
+    async def _hand_over(self, holder: Holder, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        _check_holder(self._loaded, holder)
+        connection = await Connection.open(Path(holder.socket))
+        try:
+            words(f"the {holder.kind}'s engine (pid {holder.pid}) holds the store: the job runs there")
+            return await self._follow(connection, operations)
+        finally:
+            await connection.close()
+
+    async def _follow(self, connection: Connection, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        follower = Follower(connection, self.narrator)
+        reading = asyncio.create_task(follower.read())
+        summaries = []
+        try:
+            for operation in operations:
+                job = await follower.submit(operation)
+                if self._detach:
+                    words(f"job {job} was handed over; cancel it with: tapewatch jobs cancel {job}")
+                    self.was_handed_over = True
+                    continue
+                summary = await self._summary_or_interrupt(follower, job)
+                if summary is None:
+                    words(f"\ndetached; job {job} goes on. Cancel it with: tapewatch jobs cancel {job}")
+                    break
+                summaries.append(summary)
+                if summary["status"] == "failed" and not self._continue_on_error:
+                    break
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        return summaries
+
+    async def _summary_or_interrupt(self, follower: "Follower", job: str) -> dict[str, Any] | None:
+        ended = asyncio.create_task(follower.summary(job))
+        stopped = asyncio.create_task(self._interrupts.event.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if ended.done():
+            return ended.result()
+        ended.cancel()
+        return None
+
+
+class Follower:
+    """Submits jobs to another engine and hears how they go; `jobs` are some submitted before."""
+
+    def __init__(self, connection: Connection, narrator: Narrator, jobs: Sequence[str] = ()) -> None:
+        self._connection = connection
+        self._narrator = narrator
+        self._ended: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        for job in jobs:
+            self._expect(job)
+
+    async def read(self) -> None:
+        """Hear the engine until it goes away."""
+        async for message in self._connection.messages():
+            events: Sequence[Any] = message.events if isinstance(message, Snapshot) else (message,)
+            for event in events:
+                self._hear(event)
+        for job, ended in self._ended.items():
+            if not ended.done():
+                lost = TapewatchError(f"the engine went away; run the command again to finish job {job}")
+                ended.set_exception(lost)
+
+    async def submit(self, operation: Operation) -> str:
+        result = await self._connection.command("submit", **given(operation))
+        job = str(result["job"]) if isinstance(result, dict) else ""
+        self._expect(job)
+        return job
+
+    async def summary(self, job: str) -> dict[str, Any]:
+        """The summary of `job` once it has ended. Raises TapewatchError when the engine goes away first."""
+        return await asyncio.shield(self._ended[job])
+
+    def _expect(self, job: str) -> None:
+        self._ended.setdefault(job, asyncio.get_running_loop().create_future())
+
+    def _hear(self, event: AnyEvent) -> None:
+        if isinstance(event, RunSummary):
+            self._expect(event.job)
+            if not self._ended[event.job].done():
+                self._ended[event.job].set_result(dict(event.summary))
+        elif isinstance(event, JobChanged) and event.job not in self._ended:
+            return
+        self._narrator.hear(event)
+
+
+def given(operation: Operation) -> dict[str, Any]:
+    """The keys of `operation` as a batch file or the control socket would write them."""
+    made = msgspec.to_builtins(operation)
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _check_holder(loaded: Loaded, holder: Holder) -> None:
+    if holder.source != loaded.settings.base_url:
+        raise ConfigError(
+            f"the engine that holds the store (pid {holder.pid}) talks to {holder.source}, "
+            f"this command to {loaded.settings.base_url}; use the same --base_url or another --db"
+        )
+    if holder.key != key_fingerprint(loaded.key):
+        raise ConfigError(f"the engine that holds the store (pid {holder.pid}) uses another API key")

@@ -1,0 +1,74 @@
+"""What the dashboard's commands do: show it over an engine, and be that engine."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from core.app import App, open_app
+from core.cli.context import data, words
+from core.cli.engines import EngineChild, holder
+from core.cli.execute import Interrupts
+from core.config import Loaded
+from core.stores import sqlite_path
+from core.windows import iso
+from tui.app import DashboardOptions, run_dashboard
+
+WELCOME = """There is no store at {path} yet.
+
+  tapewatch demo                          watch real ingestion from a sandbox: no key, no network
+  tapewatch spot_ohlcv --pair_limit 50    fetch daily candles of the top pairs (TAPEWATCH_API_KEY)
+  tapewatch --help                        everything else
+"""
+
+
+def offer_demo(loaded: Loaded) -> bool:
+    """With no store and no engine yet: explain, and ask on a terminal whether to run the demo."""
+    path = sqlite_path(loaded.database)
+    if Path(path).exists() or holder(loaded) is not None:
+        return False
+    data(WELCOME.format(path=path))
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return input("Run the demo now? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def show_dashboard(loaded: Loaded, *, read_only: bool, theme: str | None, ascii_only: bool, mouse: bool) -> int:
+    """Attach to the store's engine, starting one when there is none; the exit code."""
+    child = EngineChild(loaded)
+    options = DashboardOptions(
+        read_only=read_only,
+        theme=theme or loaded.settings.theme,
+        ascii=ascii_only,
+        mouse=mouse,
+        owns_engine=holder(loaded) is None,
+    )
+    return int(run_dashboard(child.connect, options))
+
+
+async def serve_engine(loaded: Loaded, linger: float | None) -> int:
+    """Take jobs until told to stop, or idle (no job, no client) for `linger` seconds."""
+    if linger is not None:
+        settings = loaded.settings
+        engine = settings.engine.model_copy(update={"linger_seconds": linger})
+        loaded = loaded.model_copy(update={"settings": settings.model_copy(update={"engine": engine})})
+    with Interrupts().watching() as interrupts:
+        async with open_app(loaded, "dashboard") as app:
+            words(f"engine {app.engine.name} ready {iso(app.engine.tools.clock.wall())} on {app.socket}")
+            waits = [
+                asyncio.create_task(app.engine.stopped.wait()),
+                asyncio.create_task(interrupts.event.wait()),
+                asyncio.create_task(_until_idle(app, loaded.settings.engine.linger_seconds)),
+            ]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+    return interrupts.exit_code if interrupts.number else 0
+
+
+async def _until_idle(app: App, linger: float) -> None:
+    clock = app.engine.tools.clock
+    idle_since = clock.monotonic()
+    while clock.monotonic() - idle_since < linger:
+        await clock.sleep(min(1.0, linger / 4 + 0.05))
+        if app.engine.active or app.server.clients:
+            idle_since = clock.monotonic()

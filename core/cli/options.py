@@ -1,0 +1,113 @@
+"""Options that several commands share, declared once."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+SELECTION = "What"
+STORED = "What is stored already"
+RUNNING = "How it runs"
+
+
+class Output(StrEnum):
+    """Form of what stdout gets."""
+
+    text = "text"
+    json = "json"
+    jsonl = "jsonl"
+
+
+Interval = Annotated[
+    str,
+    typer.Option(
+        "--interval",
+        "--timeframe",
+        "--granularity",
+        help="Bar length: 1d, 1h or 1m.",
+        rich_help_panel=SELECTION,
+    ),
+]
+PairLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--pair_limit",
+        "--asset_limit",
+        help="At most N series, best ranked first.",
+        rich_help_panel=SELECTION,
+    ),
+]
+Market = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--market",
+        "--exchange",
+        "--exchanges",
+        "--specific_market",
+        help="Markets, repeated or comma separated.",
+        rich_help_panel=SELECTION,
+    ),
+]
+Instrument = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--instrument",
+        "--instruments",
+        "--symbol",
+        "--specific_instrument",
+        help="Instruments, by mapped or the exchange's own id.",
+        rich_help_panel=SELECTION,
+    ),
+]
+Contract = Annotated[
+    str | None, typer.Option("--contract", help="Futures: perpetual or expiring.", rich_help_panel=SELECTION)
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--start", help="UTC date or time, or 'listing'.", rich_help_panel=SELECTION),
+]
+End = Annotated[
+    str | None,
+    typer.Option("--end", help="UTC date or time, exclusive. Default: now.", rich_help_panel=SELECTION),
+]
+Groups = Annotated[
+    str | None, typer.Option("--groups", help="Field groups to fetch, or ALL.", rich_help_panel=SELECTION)
+]
+IncludeInactive = Annotated[
+    bool, typer.Option("--include_inactive", help="Also delisted and expired.", rich_help_panel=SELECTION)
+]
+FullRefresh = Annotated[
+    bool,
+    typer.Option(
+        "--full_refresh", help="Ask again for what is stored; needs --start or --yes.", rich_help_panel=STORED
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Confirm what costs a lot.", rich_help_panel=STORED)]
+Recheck = Annotated[int, typer.Option("--recheck", help="Closed bars that are read again.", rich_help_panel=STORED)]
+Order = Annotated[str, typer.Option("--order", help="newest or oldest first.", rich_help_panel=RUNNING)]
+MaxRequests = Annotated[
+    int | None,
+    typer.Option("--max_requests", help="Allow this many calls instead of the default share.", rich_help_panel=RUNNING),
+]
+Workers = Annotated[
+    int, typer.Option("--parallel_workers", help="Requests of this job at once.", rich_help_panel=RUNNING)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry_run", help="Print the plan and its cost, fetch nothing.", rich_help_panel=RUNNING),
+]
+Monitoring = Annotated[
+    bool,
+    typer.Option("--enable_monitoring", help="Accepted for scripts: always on.", rich_help_panel=RUNNING),
+]
+Caching = Annotated[
+    bool,
+    typer.Option("--enable_caching/--disable_caching", help="Take listings from the cache.", rich_help_panel=RUNNING),
+]
+Label = Annotated[str, typer.Option("--label", help="A name for the run in the journal.", rich_help_panel=RUNNING)]
+Detach = Annotated[
+    bool,
+    typer.Option("--detach", help="Hand over to the running engine and return.", rich_help_panel=RUNNING),
+]
+OutputOption = Annotated[Output, typer.Option("--output", help="What stdout gets.", rich_help_panel=RUNNING)]
+LookOutput = Annotated[Output, typer.Option("--output", help="What stdout gets.")]
