@@ -45,9 +45,7 @@ ACTIONS = (
     Action("move.page_down", "pagedown", "page(1.0)", "a page down", "Move", shown="PgDn"),
     Action("pane.next", "tab", "next_pane", "next pane", "Move", shown="Tab"),
     Action("pane.previous", "shift+tab", "previous_pane", "previous pane", "Move", shown="S-Tab"),
-    Action(
-        "open", "enter", "open", "open the row: series of a job, full text of a line", "Look", _LISTS, "open"
-    ),
+    Action("open", "enter", "open", "open the row: series of a job, full text of a line", "Look", _LISTS, "open"),
     Action("back", "escape", "back", "back: closes filter, maximised pane, screen", "Look", shown="Esc"),
     Action(
         "filter",

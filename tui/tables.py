@@ -13,9 +13,7 @@ Row = TypeVar("Row")
 class Table(Generic[Row]):
     """Filter and sort order of one table; they outlive the screen that shows it."""
 
-    def __init__(
-        self, desk: Desk, name: str, fields: Fields[Row], default: Choice, sorts: tuple[str, ...]
-    ) -> None:
+    def __init__(self, desk: Desk, name: str, fields: Fields[Row], default: Choice, sorts: tuple[str, ...]) -> None:
         self.name = name
         self.sorts = sorts
         self._desk = desk

@@ -29,13 +29,13 @@ class Question(ModalScreen[str], inherit_bindings=False):
 
     def __init__(self, question: str, answers: tuple[tuple[str, str], ...]) -> None:
         super().__init__()
-        self._question = question
+        self.question = question
         self._answers = answers
 
     def compose(self) -> ComposeResult:
         keys = "\n".join(f"{key:>6}  {does}" for key, does in (*self._answers, ("esc", "stay")))
         with Vertical(id="box"):
-            yield Static(Content(clean(self._question, 300)), id="question")
+            yield Static(Content(clean(self.question, 300)), id="question")
             yield Static(Content(keys), id="answers")
 
     def key_escape(self) -> None:
@@ -141,9 +141,5 @@ class Reader(ModalScreen[None], inherit_bindings=False):
         lines: list[Line] = []
         for name, value in self._facts:
             parts = wrap(value, max(8, canvas.width - 10)) or ["-"]
-            lines += [
-                (Span(fit(name if at == 0 else "", 9), "dim"), Span(part)) for at, part in enumerate(parts)
-            ]
-        return View(
-            self._title, [str(at) for at in range(len(lines))], lambda at: lines[int(at)], aside="esc closes"
-        )
+            lines += [(Span(fit(name if at == 0 else "", 9), "dim"), Span(part)) for at, part in enumerate(parts)]
+        return View(self._title, [str(at) for at in range(len(lines))], lambda at: lines[int(at)], aside="esc closes")

@@ -87,11 +87,7 @@ def summary(state: ViewState, glyphs: Glyphs) -> str:
     firing = state.firing
     grave = sum(alert.level in {"CRITICAL", "ERROR"} for alert in firing)
     warnings = sum(alert.level == "WARNING" for alert in firing)
-    parts = [
-        f"{glyphs.states[level]}{number}"
-        for level, number in (("ERROR", grave), ("WARNING", warnings))
-        if number
-    ]
+    parts = [f"{glyphs.states[level]}{number}" for level, number in (("ERROR", grave), ("WARNING", warnings)) if number]
     return " ".join(parts) or ("none firing" if not firing else f"{len(firing)} info")
 
 

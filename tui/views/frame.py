@@ -99,9 +99,7 @@ def choose(columns: tuple[Column, ...], width: int) -> Layout:
 def head(layout: Layout, sort: str, descending: bool, glyphs: Glyphs) -> Line:
     """The titles of the columns; an arrow marks the one that the table is sorted by."""
     arrow = glyphs.down if descending else glyphs.up
-    return join(
-        (Span(_heading(column, width, column.name == sort, arrow, glyphs), "dim") for column, width in layout)
-    )
+    return join((Span(_heading(column, width, column.name == sort, arrow, glyphs), "dim") for column, width in layout))
 
 
 def _heading(column: Column, width: int, sorts: bool, arrow: str, glyphs: Glyphs) -> str:

@@ -80,11 +80,7 @@ def _parts(state: ViewState, moment: Moment, glyphs: Glyphs) -> list[Part]:
 def _alerts(state: ViewState, glyphs: Glyphs) -> Line:
     firing = state.firing
     if not firing:
-        return (
-            (Span(f"{glyphs.states['done']} no alerts", "ok"),)
-            if state.heard is not None
-            else (Span("?", "dim"),)
-        )
+        return (Span(f"{glyphs.states['done']} no alerts", "ok"),) if state.heard is not None else (Span("?", "dim"),)
     worst = min(firing, key=alerts.rank)
     return (Span(alerts.summary(state, glyphs), alerts.STYLES.get(worst.level, "plain")),)
 
@@ -125,9 +121,7 @@ def _quota(state: ViewState) -> Line:
         return ()
     worst = min(state.quota.windows, key=panels.share_left)
     left = text.percent(worst.remaining, worst.limit)
-    return (
-        Span(f"quota {left} {text.fit(worst.name, 6).strip()}", panels.quota_style(panels.share_left(worst))),
-    )
+    return (Span(f"quota {left} {text.fit(worst.name, 6).strip()}", panels.quota_style(panels.share_left(worst))),)
 
 
 def _engine(state: ViewState) -> Line:

@@ -29,9 +29,7 @@ def view(entries: Sequence[Entry], canvas: Canvas) -> View:
 
 def _blocks(entries: Sequence[Entry], glyphs: Glyphs) -> list[list[Line]]:
     groups = list(dict.fromkeys(group for group, _, _ in entries))
-    blocks = [
-        _block(group, ((key, does) for name, key, does in entries if name == group)) for group in groups
-    ]
+    blocks = [_block(group, ((key, does) for name, key, does in entries if name == group)) for group in groups]
     states = ((glyphs.states.get(state, "?"), f"{word}: {state}") for state, word in jobs.WORDS.items())
     return [*blocks, _block("States", states), _block("Filter", _FILTERS)]
 

@@ -31,15 +31,17 @@ class FooterBar(Lines):
         self.redraw()
 
     def _line(self, width: int) -> Line:
-        spans: list[Span] = []
-        for action in actions.footer(self.screen_name, self.desk.read_only):
-            label = "resume" if action.id == "pause" and self.desk.paused else action.footer
-            key = self.desk.glyphs.enter if action.id == "open" else action.key
-            entry = [Span(f" {self.plain(key)}", "accent"), Span(f" {label} ", "dim")]
-            if width_of((*spans, *entry)) > width:
-                break
-            spans += entry
-        return tuple(spans)
+        named = actions.footer(self.screen_name, self.desk.read_only)
+        entries = [self._entry(action) for action in named]
+        # The last two, help and quit, are what nobody may be left without.
+        while len(entries) > 2 and sum(map(width_of, entries)) > width:
+            del entries[-3]
+        return tuple(span for entry in entries for span in entry)
+
+    def _entry(self, action: actions.Action) -> Line:
+        label = "resume" if action.id == "pause" and self.desk.paused else action.footer
+        key = self.desk.glyphs.enter if action.id == "open" else self.plain(action.key)
+        return (Span(f" {key}", "accent"), Span(f" {label} ", "dim"))
 
     def plain(self, key: str) -> str:
         """A key in the alphabet of the terminal."""

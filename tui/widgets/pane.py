@@ -25,9 +25,7 @@ WHEEL_ROWS = 3
 class Lines(Widget):
     """Draws lines of spans, and repaints those that differ from the last time."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"lines--{style}" for style in (*STYLES, "cursor", "frame", "title")
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{style}" for style in (*STYLES, "cursor", "frame", "title")}
 
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -231,9 +229,7 @@ class Pane(Lines, can_focus=True):
         fill = flat * max(0, width - 3 - cell_len(title + aside))
         style, note = self._frame_style, "bad" if self.view.note else "dim"
         head = (Span(left + flat, style), Span(title, "accent" if self.has_focus else "title"))
-        return crop(
-            (*head, Span(fill, style), Span(aside, note), Span(right, style)), width, self.desk.glyphs
-        )
+        return crop((*head, Span(fill, style), Span(aside, note), Span(right, style)), width, self.desk.glyphs)
 
     def aside(self) -> str:
         """What stands at the right end of the title."""

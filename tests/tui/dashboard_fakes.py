@@ -200,19 +200,13 @@ def engine_sample(number: int = 0) -> EngineSample:
 def quota() -> QuotaSample:
     windows = (("second", 20, 17, 1), ("minute", 300, 214, 31), ("hour", 3_000, 1_640, 2_400),
                ("day", 7_500, 1_210, 43_200), ("month", 11_000, 430, 7 * DAY))  # fmt: skip
-    return QuotaSample(
-        windows=tuple(QuotaWindow(name, limit, left, NOON + s) for name, limit, left, s in windows)
-    )
+    return QuotaSample(windows=tuple(QuotaWindow(name, limit, left, NOON + s) for name, limit, left, s in windows))
 
 
 def caches(number: int = 1) -> list[CacheSample]:
     return [
-        CacheSample(
-            tier="memory", hits=610 * number, misses=390 * number, entries=812, bytes=34 << 20, evictions=17
-        ),
-        CacheSample(
-            tier="disk", hits=300 * number, misses=90 * number, entries=20_412, bytes=4_300 << 20, evictions=0
-        ),
+        CacheSample(tier="memory", hits=610 * number, misses=390 * number, entries=812, bytes=34 << 20, evictions=17),
+        CacheSample(tier="disk", hits=300 * number, misses=90 * number, entries=20_412, bytes=4_300 << 20, evictions=0),
     ]
 
 
@@ -242,9 +236,7 @@ def work_a_while(engine: FakeEngine) -> None:
     engine.publish(*series, *alerts(), quota())
     for at in range(30):
         engine.publish(
-            LogLine(
-                level="info", text=f"window {at} of series {at % 7} committed, 2000 rows", source="ingest"
-            )
+            LogLine(level="info", text=f"window {at} of series {at % 7} committed, 2000 rows", source="ingest")
         )
     engine.publish(
         RetryScheduled(job="j-0001", series=series[4].series, start=int(NOON), attempt=2, wait=20.0, error="HTTP 503"),
