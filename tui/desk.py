@@ -143,7 +143,7 @@ class Desk:
         self._choices[table] = choice
 
     def canvas(self, width: int) -> Canvas:
-        return Canvas(width, self.glyphs, self.clock.wall())
+        return Canvas(width, self.glyphs, self.clock.wall(), self.clock.monotonic())
 
     def moment(self) -> Moment:
         """What the header needs besides the state."""

@@ -4,7 +4,7 @@ Healthy is blue rather than green, so that red and blue-green colour blindness l
 words say the same as every colour.
 """
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from core.errors import ConfigError
 
@@ -60,7 +60,8 @@ ANSI = Theme(
     surface="ansi_default",
     panel="ansi_default",
     ansi=True,
-    variables={
+    variables=BUILTIN_THEMES["ansi-dark"].variables
+    | {
         "tw-ok": "ansi_cyan",
         "tw-warn": "ansi_yellow",
         "tw-bad": "ansi_bright_red",

@@ -119,9 +119,12 @@ async def test_filter_is_live_and_esc_clears_it() -> None:
 
 async def test_a_wrong_filter_says_so_and_keeps_the_last_good_one() -> None:
     async with driving() as at:
-        await at.press("slash", *"rows>x")
+        await at.press("slash")
+        for words in ("state:run", "state:run rows>x"):
+            at.screen.filter_line.value = words
+            await at.settle()
         assert "a number is needed" in at.lines()[0]
-        assert len(at.ids()) == 16
+        assert len(at.ids()) == 4
 
 
 async def test_drill_down_and_back() -> None:
@@ -377,7 +380,7 @@ async def test_a_pane_that_fails_does_not_take_the_others_with_it(monkeypatch: p
 
     monkeypatch.setattr("tui.views.panels.quota_view", broken)
     async with driving() as at:
-        assert any("this pane failed: ZeroDivisionError" in line for line in at.lines("quota"))
+        assert any("this pane failed" in line for line in at.lines("quota"))
         assert len(at.ids()) == 16
 
 
@@ -406,7 +409,7 @@ async def test_any_size_works(size: tuple[int, int]) -> None:
         await at.press("j", "enter", "escape", "3", "4", "question_mark", "1", "x", "escape", "ctrl+p", "escape")
         await at.pilot.resize_terminal(80, 24)
         await at.settle()
-        assert "j-0004" in "\n".join(at.lines())
+        assert "j-0003" in "\n".join(at.lines())
         await at.press("q")
         assert isinstance(at.app.screen, Question)
 

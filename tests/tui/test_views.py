@@ -188,7 +188,7 @@ def test_empty_states_say_what_next() -> None:
     late = canvas._replace(now=12.5)
     assert "no engine answers" in plain(jobs.view(waiting, Listing([], jobs.DEFAULT), late).empty[1])
     assert "No job matches" in plain(
-        jobs.view(ViewState(jobs={"a": job(1)}), Listing([], Choice("zzz")), canvas).empty[0]
+        jobs.view(ViewState(jobs={"a": job(1)}, heard=1.0), Listing([], Choice("zzz")), canvas).empty[0]
     )
 
 

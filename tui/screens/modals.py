@@ -83,6 +83,7 @@ class Picker(ModalScreen[str], inherit_bindings=False):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.list.redraw()
+        self.list.move_to("first")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -93,7 +94,9 @@ class Picker(ModalScreen[str], inherit_bindings=False):
 
     def _view(self, canvas: Canvas) -> View:
         wanted = self._line.value.lower().split()
-        shown = {key: (title, hint) for key, title, hint in self._choices if _has(f"{title} {key}", wanted)}
+        fitting = [choice for choice in self._choices if _has(f"{choice[1]} {choice[0]}", wanted)]
+        fitting.sort(key=lambda choice: not choice[1].lower().startswith("".join(wanted[:1])))
+        shown = {key: (title, hint) for key, title, hint in fitting}
 
         def line(key: str) -> Line:
             title, hint = shown[key]

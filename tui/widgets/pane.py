@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.desk import Desk
-from tui.text import fit
+from tui.text import fit, wrap
 from tui.views.frame import STYLES, Canvas, Line, Span, View, crop, width_of, words
 
 WHEEL_ROWS = 3
@@ -127,8 +127,8 @@ class Pane(Lines, can_focus=True):
             body = self._body(inner)
         except Exception as error:
             self.view = View(f"{self.id}", (), lambda _key: ())
-            broken = f"✖ this pane failed: {type(error).__name__}: {error}"
-            body = [(False, words(broken, inner, "bad", self.desk.glyphs))]
+            broken = f"this pane failed: {type(error).__name__}: {error}"
+            body = [(False, words(part, inner, "bad", self.desk.glyphs)) for part in wrap(broken, inner)]
         self.paint(self._dressed(body, inner))
 
     def move(self, rows: int) -> None:
