@@ -2,6 +2,8 @@
 
 import typer
 
-from core.cli.sandbox import sandbox
+from core.cli.sandbox import EPILOG, sandbox
 
-typer.run(sandbox)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command(epilog=EPILOG)(sandbox)
+app()

@@ -97,11 +97,7 @@ class Api:
         """
         if not fresh:
             return now
-        key = (
-            request.path
-            + "?"
-            + "&".join(f"{k}={v}" for k, v in sorted(request.query.items()) if k != "api_key")
-        )
+        key = request.path + "?" + "&".join(f"{k}={v}" for k, v in sorted(request.query.items()) if k != "api_key")
         computed = self._computed.get(key)
         if computed is not None and 0 <= now - computed < fresh:
             return computed

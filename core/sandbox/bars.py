@@ -160,9 +160,7 @@ def split(bar: Bar, grid: Grid, terms: Terms, draws: Sequence[int]) -> list[Bar]
     return _parts(bar, grid, hosts, sums, (low, high), path, terms, draws)
 
 
-def _active(
-    bar: Bar, grid: Grid, hosts: dict[int, list[Trade]], draws: Sequence[int]
-) -> list[tuple[int, int]]:
+def _active(bar: Bar, grid: Grid, hosts: dict[int, list[Trade]], draws: Sequence[int]) -> list[tuple[int, int]]:
     """Slots that trade, ascending, each with the least number of trades of every component."""
     kinds = len(bar.counts)
     least = grid.floor or 1

@@ -41,9 +41,7 @@ class Canned:
         width = len(columns) + 1
         pieces: list[bytes] = [b""] * (count * width)
         pieces[0::width] = _stamps(span.start, count, grain.seconds, head(grain))
-        for place, (column, text) in enumerate(
-            zip(columns, _names(instrument, asked.groups), strict=True), 1
-        ):
+        for place, (column, text) in enumerate(zip(columns, _names(instrument, asked.groups), strict=True), 1):
             pieces[place::width] = column[:count] if column else [text] * count
         # Every row but the first begins with the comma and brace that end the one before.
         body = b"".join([b'{"Data":[', memoryview(pieces[0])[2:], *pieces[1:], b'}],"Err":{}}'])

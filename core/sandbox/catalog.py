@@ -82,6 +82,8 @@ _DEPTH = {"EUR": 22, "GBP": 10, "BTC": 24, "USDC": 20, "FDUSD": 16, "TRY": 12, "
 _QUOTE_SHARE = {"USDT": 1.0, "USD": 1.0, "USDC": 0.18, "FDUSD": 0.2, "BTC": 0.04, "EUR": 0.09, "GBP": 0.03}
 # Names that every seed offers as active ones.
 _KEPT = 12
+# Below this many USD a day a series has days without trades.
+_QUIET = 400_000
 
 
 def _exchanges(text: str, kind: str) -> dict[str, Exchange]:
@@ -269,27 +271,6 @@ class Catalog:
         code: str = "",
     ) -> Instrument:
         base, quote, settle, contract = assets
-        key = f"{exchange.kind}/{exchange.name}/{mapped}"
-        inverse = denomination == "INVERSE"
-        scale = scale_for(base.price / quote.price, notional / quote.price, inverse)
-        quiet = notional < 400_000
-        series = Series(
-            key=key,
-            base=base.symbol,
-            quote=quote.symbol,
-            first=span[0],
-            last=span[1],
-            ticks=scale.ticks,
-            lots=scale.lots,
-            values=scale.values,
-            contract=(100 if base.symbol == "BTC" else 10) if inverse else None,
-            notional=notional,
-            trade_size=max(150.0, min(notional / 400.0, 3_000.0), notional / 400_000),
-            parts=_parts(exchange),
-            idle_days=0.15 * self._chance(key, "idle") if quiet else 0.0,
-            seed=key_of(self._seed, key),
-            venue=key_of(self._seed, exchange.kind, exchange.name, "outage"),
-        )
         return Instrument(
             kind=exchange.kind,
             market=exchange.name,
@@ -305,7 +286,38 @@ class Catalog:
             shard=f"PG_COLLECT_{exchange.id % 4 + 1:02}",
             created=max(span[0], seconds("2022-03-10") + rank * 3_600),
             code=code or {"spot": "954", "futures": "914"}[exchange.kind],
-            series=series,
+            series=self._series(exchange, mapped, (base, quote), span, notional, denomination),
+        )
+
+    def _series(
+        self,
+        exchange: Exchange,
+        mapped: str,
+        pair: tuple[Asset, Asset],
+        span: tuple[int, int | None],
+        notional: float,
+        denomination: str,
+    ) -> Series:
+        key = f"{exchange.kind}/{exchange.name}/{mapped}"
+        base, quote = pair
+        inverse = denomination == "INVERSE"
+        scale = scale_for(base.price / quote.price, notional / quote.price, inverse)
+        return Series(
+            key=key,
+            base=base.symbol,
+            quote=quote.symbol,
+            first=span[0],
+            last=span[1],
+            ticks=scale.ticks,
+            lots=scale.lots,
+            values=scale.values,
+            contract=(100 if base.symbol == "BTC" else 10) if inverse else None,
+            notional=notional,
+            trade_size=max(150.0, min(notional / 400.0, 3_000.0), notional / 400_000),
+            parts=_parts(exchange),
+            idle_days=0.15 * self._chance(key, "idle") if notional < _QUIET else 0.0,
+            seed=key_of(self._seed, key),
+            venue=key_of(self._seed, exchange.kind, exchange.name, "outage"),
         )
 
 

@@ -181,9 +181,7 @@ def _with_rows(rule: Rule, answer: Answer) -> Answer:
     rows = msgspec.json.decode(envelope["Data"], type=Rows)
     for edit in edits:
         rows = edit(rows)
-    texts = (
-        "{" + ",".join(f'"{name}":{bytes(raw).decode()}' for name, raw in row.items()) + "}" for row in rows
-    )
+    texts = ("{" + ",".join(f'"{name}":{bytes(raw).decode()}' for name, raw in row.items()) + "}" for row in rows)
     return replace(answer, body=('{"Data":[' + ",".join(texts) + '],"Err":{}}').encode())
 
 

@@ -151,9 +151,7 @@ class Market:
         sums = self._sizes(series, day, marks, move, u)
         return trading(start, near if opening is not None else first, marks, sums)
 
-    def _place(
-        self, series: Series, day: int, prices: tuple[int, int, int, int], u: Sequence[int]
-    ) -> list[Trade]:
+    def _place(self, series: Series, day: int, prices: tuple[int, int, int, int], u: Sequence[int]) -> list[Trade]:
         """The first, high, low and last trade of a day, at times when the exchange is up."""
         start = day * DAY.seconds
         hours = self._open_hours(series, day)

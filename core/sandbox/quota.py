@@ -62,9 +62,7 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
     for item in text.split(","):
         name, _, number = item.strip().partition("=")
         if name not in rates or not number.isdecimal() or int(number) < 1:
-            raise ConfigError(
-                f"--limits: {item!r} is none of paid, free, none, or like second=20,minute=300,day=7500"
-            )
+            raise ConfigError(f"--limits: {item!r} is none of paid, free, none, or like second=20,minute=300,day=7500")
         rates[name] = int(number)
     return tuple(Limit(name, rate) for name, rate in rates.items())
 

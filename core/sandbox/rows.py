@@ -129,9 +129,7 @@ def _ohlc(price: Callable[[int], str]) -> Piece:
             text = price(opening)
             return f',"OPEN":{text},"HIGH":{text},"LOW":{text},"CLOSE":{text}'
         high, low = max(opening, bar.marks.high.price), min(opening, bar.marks.low.price)
-        return (
-            f',"OPEN":{price(opening)},"HIGH":{price(high)},"LOW":{price(low)},"CLOSE":{price(bar.closing)}'
-        )
+        return f',"OPEN":{price(opening)},"HIGH":{price(high)},"LOW":{price(low)},"CLOSE":{price(bar.closing)}'
 
     return piece
 

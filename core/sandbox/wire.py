@@ -7,6 +7,7 @@ The numbers of error types are guesses except 1, "not found": clients must go by
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -27,9 +28,9 @@ class Request:
     @property
     def url(self) -> str:
         """Path and query as they were sent."""
-        return self.raw_path or self.path + (
-            "?" + "&".join(f"{k}={v}" for k, v in self.query.items())
-        ) * bool(self.query)
+        if self.raw_path or not self.query:
+            return self.raw_path or self.path
+        return f"{self.path}?{urlencode(self.query, safe=',')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,96 @@
+"""The sandbox as a process and over HTTP."""
+
+import gzip
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from core.errors import ConfigError
+from core.sandbox.options import SandboxOptions, moment
+from core.sandbox.server import running
+
+NOW = moment("2025-06-15T12:34:56")
+DAYS = "/spot/v1/historical/days?market=kraken&instrument=BTC-USD"
+
+
+def test_the_command_serves_logs_and_ends(tmp_path: Path) -> None:
+    log = tmp_path / "calls.jsonl"
+    command = [sys.executable, "-m", "core.sandbox", "--now", "2025-06-15T12:34:56", "--seed", "3", "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().split()
+        assert line[:3] == ["sandbox", "ready", "at"]
+        assert line[4] == "seed=3"
+        connection = http.client.HTTPConnection(urlsplit(line[3]).netloc, timeout=20)
+        connection.request("GET", DAYS + "&limit=2000", headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        rows = json.loads(gzip.decompress(answer.read()))["Data"]
+        assert len(rows) == 2_000
+        assert answer.getheader("Date") == "Sun, 15 Jun 2025 12:34:56 GMT"
+        assert answer.getheader("Content-Encoding") == "gzip"
+        assert answer.getheader("X-Tapewatch-Sandbox") == "seed=3"
+        logged = json.loads(log.read_text())
+        assert (logged["path"], logged["status"]) == (DAYS + "&limit=2000", 200)
+        # The connection stays open: an idle client must not hold up the end.
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--host", "192.0.2.1"], ["--limits", "some"], ["--now", "then"], ["--faults", "/none.json"]]
+)
+def test_mistakes_end_with_two_and_a_sentence(arguments: list[str]) -> None:
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "core.sandbox", *arguments],
+        capture_output=True, text=True, timeout=30, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert arguments[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_port_in_use_is_reported() -> None:
+    async with running(SandboxOptions()) as url:
+        port = urlsplit(url).port
+        assert port is not None
+        with pytest.raises(ConfigError, match=str(port)):
+            async with running(SandboxOptions(port=port)):
+                pass
+
+
+async def test_faults_of_the_connection(tmp_path: Path) -> None:
+    rules = tmp_path / "faults.json"
+    rules.write_text(
+        json.dumps(
+            [
+                {"calls": [1], "reset": True},
+                {"calls": [2], "cut": 0.5},
+                {"calls": [3], "slow": 0.05},
+                {"calls": [4], "truncate": 0.5},
+            ]
+        )
+    )
+    options = SandboxOptions(now=NOW, faults=rules, log=tmp_path / "log.jsonl", latency=0.001)
+    async with running(options) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await (await session.post(url + DAYS)).read()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await (await session.get(url + DAYS)).read()
+        slow = await (await session.get(url + DAYS)).json()
+        assert len(slow["Data"]) == 30
+        with pytest.raises(json.JSONDecodeError):
+            await (await session.get(url + DAYS)).json()
+        plain = await session.get(url + "/info/v1/version", headers={"Accept-Encoding": "identity"})
+        assert "Content-Encoding" not in plain.headers
+        await plain.read()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 5
