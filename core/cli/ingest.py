@@ -51,7 +51,7 @@ def make_command(name: str) -> Callable[..., None]:
         output: o.OutputOption = o.Output.text,
     ) -> None:
         given = dict(locals())
-        for word in ("dry_run", "detach", "output", "enable_monitoring"):
+        for word in ("name", "dry_run", "detach", "output", "enable_monitoring"):
             del given[word]
         _run([{"data_type": name, **given}], output, dry_run=dry_run, detach=detach)
 

@@ -7,6 +7,7 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from core.cache import Cache, NoCache
@@ -169,7 +170,9 @@ class Runner:
         limit = self.job.operation.max_requests
         quota = self._tools.permits.quota
         if limit is None and not quota.limits and plan.requests >= ASK_LIMITS_FROM:
-            await metered.rate_limit()
+            # Without a key the vendor does not say; the first answer's headers will.
+            with suppress(Rejected):
+                await metered.rate_limit()
         if limit is not None:
             window = "--max_requests"
         elif (found := allowance(quota.limits.values(), self._tools.options.budget_share)) is not None:

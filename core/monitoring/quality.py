@@ -1,13 +1,15 @@
 """Is an answer what was asked for, and is each row possible? Pure; nothing is repaired here.
 
-The first pass over a page is one loop of comparisons; rows are looked at one by one, with a reason each,
-only when something in it is wrong. The price rule is the vendor's own (contract 1.7): OPEN is the
-previous CLOSE, and HIGH and LOW enclose OPEN and CLOSE.
+A page is first looked at as columns: a few comparisons at the speed of C say that everything in it is
+right. Only when one of them fails are rows looked at one by one, with a reason for each. The price rule
+is the vendor's own (contract 1.7): OPEN is the previous CLOSE, and HIGH and LOW enclose OPEN and CLOSE.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter, le
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,19 +18,44 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import Malformed
 from core.records import in_groups
 from core.sources import Page, RejectedRow
-from core.windows import GRAINS, Window
+from core.windows import GRAINS, Grain, Window
 
 LARGEST_INTEGER = 2**63 - 1
 DRIFT_SHARE = 0.5
+PRICES = ("open", "high", "low", "close")
+AMOUNTS = ("volume", "quote_volume", "total_", "number_of")
 
 
 class Checked(NamedTuple):
-    """Rows that may be stored, ascending and one per ts, as `(ts, *values)`; and those that may not."""
+    """Rows that may be stored, ascending and one per ts, as `(ts, *values)`; and those that may not.
+
+    `surplus` counts bars older than the window that the vendor added because its history ends before it.
+    """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     rejected: list[RejectedRow]
-    surplus: int
+    surplus: int = 0
+
+
+class Fields(NamedTuple):
+    """Where a choice of columns keeps prices and amounts, and how a row becomes a tuple."""
+
+    names: tuple[str, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    prices: tuple[int, ...]
+    amounts: tuple[int, ...]
+    integers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a row has to say about itself to belong to the answer."""
+
+    key: SeriesKey
+    grain: Grain
+    window: Window
+    names: frozenset[str | None]
 
 
 def check_page(
@@ -40,102 +67,139 @@ def check_page(
     mapped id or its own id matches either name. Raises Malformed when more than half of the rows cannot
     be used: then the answer is not for this request, or its shape has changed.
     """
-    columns = tuple(column.name for column in in_groups(dataset.columns, groups))
-    values = _reader(columns)
-    fault = _fault_finder(key, window, columns, {key.instrument, symbol})
+    fields = _fields(dataset, tuple(groups))
+    expected = Expected(key, GRAINS[key.interval], window, frozenset({key.instrument, symbol} - {None}))
+    rows = [fields.values(row) for row in page.rows]
+    if not page.rejected and rows and is_flawless(page.rows, rows, fields, expected):
+        return Checked(fields.names, rows, [])
+    return _one_by_one(page, fields, expected)
+
+
+def is_flawless(page_rows: list[Any], rows: list[tuple[Any, ...]], fields: Fields, expected: Expected) -> bool:
+    """Whether every row is usable and in its place; False may also mean that a field is missing."""
+    columns = list(zip(*rows, strict=True))
+    try:
+        return (
+            _is_on_grid(columns[0], expected)
+            and not any(_identity_fault(row, expected) for row in _distinct_identities(page_rows))
+            and min((min(columns[at]) for at in fields.amounts), default=0) >= 0
+            and max((max(columns[at]) for at in fields.integers), default=0) <= LARGEST_INTEGER
+            and (not fields.prices or _prices_are_possible(*(columns[at] for at in fields.prices)))
+        )
+    except TypeError:
+        return False
+
+
+def _is_on_grid(stamps: tuple[int, ...], expected: Expected) -> bool:
+    """Ascending without a hole, aligned, and inside the window."""
+    step, first = expected.grain.seconds, stamps[0]
+    is_whole = stamps == tuple(range(first, first + len(stamps) * step, step)) and first % step == 0
+    return is_whole and first >= expected.window.start and stamps[-1] < expected.window.end
+
+
+def _prices_are_possible(
+    opens: Sequence[float], highs: Sequence[float], lows: Sequence[float], closes: Sequence[float]
+) -> bool:
+    return (
+        min(lows) > 0
+        and all(map(le, lows, closes))
+        and all(map(le, closes, highs))
+        and all(map(le, lows, opens))
+        and all(map(le, opens, highs))
+    )
+
+
+@cache
+def _fields(dataset: Dataset, groups: tuple[str, ...]) -> Fields:
+    columns = in_groups(dataset.columns, groups)
+    names = tuple(column.name for column in columns)
+    places = {name: at for at, name in enumerate(names, 1)}
+    return Fields(
+        names=names,
+        values=attrgetter("timestamp", *names),
+        prices=tuple(places[name] for name in PRICES) if "open" in places else (),
+        amounts=tuple(at for name, at in places.items() if name.startswith(AMOUNTS)),
+        integers=tuple(places[c.name] for c in columns if c.kind is int and c.name.startswith(AMOUNTS)),
+    )
+
+
+def _distinct_identities(rows: list[Any]) -> set[tuple[str, str | None, str | None, str | None]]:
+    return {(row.unit, row.market, row.instrument, row.mapped_instrument) for row in rows}
+
+
+def _identity_fault(identity: tuple[str, str | None, str | None, str | None], expected: Expected) -> str | None:
+    unit, market, instrument, mapped = identity
+    if unit != expected.grain.unit:
+        return "unit"
+    if market is not None and market != expected.key.market:
+        return "another_market"
+    if instrument is not None and instrument not in expected.names and mapped not in expected.names:
+        return "another_instrument"
+    return None
+
+
+def _one_by_one(page: Page, fields: Fields, expected: Expected) -> Checked:
     usable: dict[int, tuple[Any, ...]] = {}
     rejected = list(page.rejected)
     surplus = 0
     newest = max((row.timestamp for row in page.rows), default=0)
     for row in page.rows:
-        reason = fault(row)
+        values = fields.values(row)
+        reason = row_fault(row, values, fields, expected)
         if reason is None:
-            usable[row.timestamp] = values(row)
-        elif reason == "outside_window" and _is_surplus(row, window, newest, key):
+            usable[row.timestamp] = values
+        elif reason == "outside_window" and _is_surplus(row.timestamp, newest, expected):
             surplus += 1
         else:
             rejected.append(_rejected(row, reason))
-    if len(rejected) > DRIFT_SHARE * max(1, len(page.rows) + len(page.rejected)):
-        raise _drift(rejected, len(page.rows) + len(page.rejected))
-    rows = (
-        [usable[ts] for ts in sorted(usable)]
-        if rejected or surplus or not _ascending(usable)
-        else list(usable.values())
-    )
-    return Checked(columns, rows, rejected, surplus)
+    count = len(page.rows) + len(page.rejected)
+    if len(rejected) > DRIFT_SHARE * count:
+        raise _drift(rejected, count)
+    return Checked(fields.names, [usable[ts] for ts in sorted(usable)], rejected, surplus)
 
 
-def _reader(columns: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    return attrgetter("timestamp", *columns)
-
-
-def _ascending(rows: dict[int, Any]) -> bool:
-    stamps = list(rows)
-    return stamps == sorted(stamps)
-
-
-def _is_surplus(row: Any, window: Window, newest: int, key: SeriesKey) -> bool:
-    """The vendor counts back from its own last bar: a window that reaches beyond brings older ones."""
-    grain = GRAINS[key.interval]
-    return row.timestamp < window.start and newest < window.end - grain.seconds and row.timestamp % grain.seconds == 0
-
-
-def _fault_finder(
-    key: SeriesKey, window: Window, columns: tuple[str, ...], names: set[str | None]
-) -> Callable[[Any], str | None]:
-    """A function from a row to the reason it cannot be stored, or None."""
-    grain = GRAINS[key.interval]
-    start, end = window
-    unit, step, market = grain.unit, grain.seconds, key.market
-    names.discard(None)
-    has_price = "open" in columns
-    non_negative = [name for name in columns if name.startswith(("volume", "quote_volume", "total_", "number_of"))]
-    amounts = attrgetter(*non_negative) if len(non_negative) > 1 else (lambda _row: (0, 0))
-
-    def fault(row: Any) -> str | None:  # noqa: PLR0911 - one reason a line
-        ts = row.timestamp
-        if not start <= ts < end:
-            return _time_fault(ts, window)
-        if ts % step:
-            return "alignment"
-        if row.unit != unit:
-            return "unit"
-        if row.market is not None and row.market != market:
-            return "another_market"
-        if row.instrument is not None and row.instrument not in names and row.mapped_instrument not in names:
-            return "another_instrument"
-        if has_price and (reason := price_fault(row)):
-            return reason
-        found = amounts(row)
-        try:
-            return None if min(found) >= 0 and max(found) <= LARGEST_INTEGER else _amount_fault(found)
-        except TypeError:
-            return "missing_field"
-
-    return fault
-
-
-def _time_fault(ts: int, window: Window) -> str:
-    # Milliseconds read as seconds lie 55,000 years ahead; never scaled, only named.
-    return "timestamp_unit" if ts > 100 * window.end or ts < window.start // 100 else "outside_window"
-
-
-def _amount_fault(found: tuple[float, ...]) -> str:
-    return "negative_amount" if min(found) < 0 else "integer_range"
-
-
-def price_fault(row: Any) -> str | None:
-    """Why a bar's prices are impossible, or None. Prices are finite by decoding."""
-    try:
-        if row.low <= 0:
-            return "price_not_positive"
-        if not row.low <= row.close <= row.high:
-            return "close_outside_range"
-        if not row.low <= row.open <= row.high:
-            return "open_outside_range"
-    except TypeError:
+def row_fault(row: Any, values: tuple[Any, ...], fields: Fields, expected: Expected) -> str | None:
+    """Why this row cannot be stored, or None."""
+    if (reason := _time_fault(row.timestamp, expected)) is not None:
+        return reason
+    identity = (row.unit, row.market, row.instrument, row.mapped_instrument)
+    if (reason := _identity_fault(identity, expected)) is not None:
+        return reason
+    amounts = [values[at] for at in fields.amounts]
+    if any(amount is None for amount in amounts):
         return "missing_field"
-    return None
+    if any(amount < 0 for amount in amounts):
+        return "negative_amount"
+    if any(values[at] > LARGEST_INTEGER for at in fields.integers):
+        return "integer_range"
+    return price_fault(*(values[at] for at in fields.prices)) if fields.prices else None
+
+
+def _time_fault(ts: int, expected: Expected) -> str | None:
+    start, end = expected.window
+    # Milliseconds read as seconds lie 55,000 years ahead; never scaled, only named.
+    if ts > 100 * end:
+        return "timestamp_unit"
+    if not start <= ts < end:
+        return "outside_window"
+    return "alignment" if ts % expected.grain.seconds else None
+
+
+def price_fault(open_: float | None, high: float | None, low: float | None, close: float | None) -> str | None:
+    """Why a bar's prices are impossible, or None. Numbers are finite by decoding."""
+    if open_ is None or high is None or low is None or close is None:
+        return "missing_field"
+    if low <= 0:
+        return "price_not_positive"
+    if not low <= close <= high:
+        return "close_outside_range"
+    return None if low <= open_ <= high else "open_outside_range"
+
+
+def _is_surplus(ts: int, newest: int, expected: Expected) -> bool:
+    """The vendor counts back from its own last bar: a window that reaches beyond brings older ones."""
+    step = expected.grain.seconds
+    return ts < expected.window.start and newest < expected.window.end - step and ts % step == 0
 
 
 def _rejected(row: Any, reason: str) -> RejectedRow:

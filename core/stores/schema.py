@@ -12,7 +12,7 @@ from core.datasets import DATASETS, Dataset
 from core.records import Column
 from core.windows import GRAINS, Grain
 
-BOOKKEEPING = ("series_id", "ts", "closed", "known_at", "sent_at")
+BOOKKEEPING = ("series_id", "closed", "known_at", "sent_at")
 SQLITE_TYPES = {float: "REAL", int: "INTEGER", str: "TEXT"}
 
 
@@ -64,16 +64,19 @@ def create_everything() -> str:
 
 @lru_cache(maxsize=32)
 def upsert(table: str, columns: tuple[str, ...], rows: int) -> str:
-    """One statement that writes `rows` rows of BOOKKEEPING and `columns`.
+    """One statement that writes `rows` rows: BOOKKEEPING once for all of them, then (ts, *columns) of each.
 
     A stored row yields only to one from an answer that is as closed and was asked for no earlier, and
     only when something differs. Columns that are not named stay as they are.
     """
-    one = f"({', '.join('?' * (len(BOOKKEEPING) + len(columns)))})"
+    one = f"({', '.join('?' * (1 + len(columns)))})"
+    names = ", ".join((*BOOKKEEPING, "ts", *columns))
+    same = ", ".join("?" * len(BOOKKEEPING))
     sets = ", ".join(f"{name} = excluded.{name}" for name in (*columns, "closed", "sent_at"))
     differs = " OR ".join(f"{name} IS NOT excluded.{name}" for name in (*columns, "closed"))
     return (
-        f"INSERT INTO {table} ({', '.join((*BOOKKEEPING, *columns))}) VALUES {', '.join([one] * rows)} "
+        # "WHERE true" keeps the parser from reading ON as part of a join.
+        f"INSERT INTO {table} ({names}) SELECT {same}, * FROM (VALUES {', '.join([one] * rows)}) WHERE true "
         f"ON CONFLICT (series_id, ts) DO UPDATE SET {sets}, known_at = coalesce(known_at, excluded.known_at) "
         f"WHERE (excluded.closed, excluded.sent_at) >= (closed, sent_at) AND ({differs})"
     )

@@ -6,7 +6,8 @@ instead of one a statement.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -78,19 +79,22 @@ def _replaces(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> boo
     return closed != old[1] or row[1:] != old[3:]
 
 
-def insert(db: sqlite3.Connection, commit: Commit, rows: Any) -> None:
-    """Write `rows`, which do not repeat a ts, in as few statements as the database allows."""
-    width = len(BOOKKEEPING) + len(commit.columns)
-    step = min(ROWS_PER_STATEMENT, db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width)
-    series, known, sent = commit.series.id, commit.known_at, commit.sent_at
-    closed = (1, known, sent)
-    running = (0, None, sent)
+def insert(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write ascending `rows`, which do not repeat a ts: the closed ones, then the running ones."""
+    split = bisect_left(rows, commit.closed_before, key=lambda row: row[0])
+    _insert(db, commit, rows[:split], (1, commit.known_at))
+    _insert(db, commit, rows[split:], (0, None))
+
+
+def _insert(
+    db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]], closed: tuple[int, int | None]
+) -> None:
+    room = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(BOOKKEEPING)
+    step = min(ROWS_PER_STATEMENT, room // (1 + len(commit.columns)))
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
-        values = chain.from_iterable(
-            (series, row[0], *(closed if row[0] < commit.closed_before else running), *row[1:]) for row in part
-        )
-        db.execute(upsert(commit.dataset.name, commit.columns, len(part)), tuple(values))
+        values = (commit.series.id, *closed, commit.sent_at, *chain.from_iterable(part))
+        db.execute(upsert(commit.dataset.name, commit.columns, len(part)), values)
 
 
 def _write_restatements(
