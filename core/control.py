@@ -73,9 +73,7 @@ class ControlServer:
         return len(self._clients)
 
     @contextlib.asynccontextmanager
-    async def listening(
-        self, path: Path, *, read_only: bool = False, mode: int = 0o600
-    ) -> AsyncIterator[None]:
+    async def listening(self, path: Path, *, read_only: bool = False, mode: int = 0o600) -> AsyncIterator[None]:
         """Accept clients on `path` until the block ends, then disconnect them and remove the socket."""
         path.unlink(missing_ok=True)
         accept = self._accept_read_only if read_only else self._accept
@@ -101,9 +99,7 @@ class ControlServer:
     async def _accept_read_only(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._serve(reader, writer, read_only=True)
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, read_only: bool
-    ) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, read_only: bool) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a stream callback always runs in a task
         self._clients.add(task)
@@ -191,9 +187,7 @@ class Connection:
             async with asyncio.timeout(5):
                 hello = events.decode(await reader.readline())
         except (OSError, TimeoutError, msgspec.DecodeError, ValueError) as error:
-            raise EngineUnreachable(
-                f"no engine answers on {path}: {error or type(error).__name__}"
-            ) from error
+            raise EngineUnreachable(f"no engine answers on {path}: {error or type(error).__name__}") from error
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             writer.close()
             raise ConfigError(f"the engine on {path} speaks another protocol; this program speaks {PROTOCOL}")

@@ -78,9 +78,7 @@ def absent(window: Window, present: Iterable[int], grain: Grain) -> list[Window]
     return subtract([window], [Window(ts, ts + grain.seconds) for ts in present])
 
 
-def sight(
-    known: Iterable[Gap], window: Window, absences: Iterable[tuple[Window, str]], now: int
-) -> list[Gap]:
+def sight(known: Iterable[Gap], window: Window, absences: Iterable[tuple[Window, str]], now: int) -> list[Gap]:
     """The gaps of a series after `window` was answered with `absences` (spans and their causes).
 
     What is no longer absent inside `window` is forgotten, what is absent again has been seen once more,

@@ -49,9 +49,7 @@ class Dataset:
             return self.groups
         asked = {name.strip().upper() for name in text.split(",") if name.strip()}
         if unknown := sorted(asked - set(self.groups)):
-            raise ConfigError(
-                f"--groups: {self.name} has no group {unknown[0]}; it has {', '.join(self.groups)}"
-            )
+            raise ConfigError(f"--groups: {self.name} has no group {unknown[0]}; it has {', '.join(self.groups)}")
         # Rows cannot be matched to their series without the ids, so these two always come along.
         return tuple(name for name in self.groups if name in asked or name in {"ID", "MAPPING"})
 

@@ -118,9 +118,7 @@ def exhausted_wait(headers: Mapping[str, str]) -> float:
         pass
     remaining = parse_windows(headers.get("X-RateLimit-Remaining-All", ""))
     resets = parse_windows(headers.get("X-RateLimit-Reset-All", ""))
-    waits = [
-        resets[seconds][0] for seconds, (left, _) in remaining.items() if left <= 0 and seconds in resets
-    ]
+    waits = [resets[seconds][0] for seconds, (left, _) in remaining.items() if left <= 0 and seconds in resets]
     return float(max(waits)) if waits else UNKNOWN_WAIT
 
 

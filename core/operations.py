@@ -169,6 +169,4 @@ def _check_range(operation: Operation, where: str) -> None:
     if operation.start and end is not None and start is not None and start >= end:
         raise ConfigError(f"{where}--start {operation.start} is not before --end {operation.end}")
     if operation.full_refresh and not operation.yes and not operation.start:
-        raise ConfigError(
-            f"{where}--full_refresh buys everything again; name a range with --start, or add --yes"
-        )
+        raise ConfigError(f"{where}--full_refresh buys everything again; name a range with --start, or add --yes")

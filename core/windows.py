@@ -116,9 +116,7 @@ def parse_time(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        message = (
-            f"{text!r} is not a date or time; write 2024-01-31, 2024-01-31T12:00 or 2024-01-31T12:00:00Z"
-        )
+        message = f"{text!r} is not a date or time; write 2024-01-31, 2024-01-31T12:00 or 2024-01-31T12:00:00Z"
         raise ConfigError(message) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
