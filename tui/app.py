@@ -22,6 +22,8 @@ from tui.screens.overview import OverviewScreen
 from tui.state import Link
 from tui.terminal import leaving_in_order, require_terminal, speaks_unicode
 
+SOONEST = 0.001  # Textual divides by the delay of a timer
+
 __all__ = ["DashboardOptions", "Outcome", "run_dashboard"]
 
 
@@ -34,7 +36,7 @@ class Outcome(int):
 class Dashboard(OperatorApp):
     """Nothing is redrawn more often than the refresh rate allows, and nothing when nothing changed."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "Tapewatch"
     ENABLE_COMMAND_PALETTE = False
 
@@ -103,7 +105,7 @@ class Dashboard(OperatorApp):
         if self._by_hand or self._timer is not None:
             return
         due = self._painted_at + self.desk.interval - self.desk.clock.monotonic()
-        self._timer = self.set_timer(max(0.0, due), self.flush)
+        self._timer = self.set_timer(max(SOONEST, due), self.flush)
 
     def _beat(self) -> None:
         """Once a second, for the clock and for ages, unless something was painted just now."""

@@ -106,9 +106,10 @@ class ViewState:
     def freshness(self, now: float) -> tuple[str, float]:
         """One of LIVE, LAG, STALE, CONNECTING, DISCONNECTED, and the age of the data in seconds."""
         data_age = max(0.0, now - self.heard) if self.heard is not None else 0.0
+        if self.heard is None and self.link.phase in {"connecting", "online"}:
+            return "CONNECTING", data_age
         if self.link.phase != "online":
-            never_heard = self.heard is None and self.link.phase == "connecting"
-            return ("CONNECTING" if never_heard else "DISCONNECTED"), data_age
+            return "DISCONNECTED", data_age
         if data_age >= STALE_SECONDS:
             return "STALE", data_age
         return ("LAG" if data_age >= LAG_SECONDS else "LIVE"), data_age

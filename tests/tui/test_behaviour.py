@@ -270,7 +270,7 @@ async def test_help_and_palette_show_every_action() -> None:
             assert action.title[:30] in words, action.id
         await at.press("escape", "ctrl+p", *"maximise", "enter")
         assert at.screen.has_class("-max")
-        assert at.pane().size.height == 38
+        assert at.pane().size.height == 58
         await at.press("escape")
         assert not at.screen.has_class("-max")
 

@@ -136,7 +136,7 @@ def rows(jobs: Mapping[str, JobChanged], choice: Choice, width: int, glyphs: Gly
 
 def view(state: ViewState, listing: Listing, canvas: Canvas) -> View:
     """The jobs pane."""
-    if state.link.phase == "refused" or (state.link.phase != "online" and state.heard is None):
+    if state.link.phase == "refused" or state.heard is None:
         lines = _connecting(state.link, canvas)
         return View(title="Engine", keys=(), line=lambda _key: (), empty=lines)
     keys, choice, error = listing
