@@ -119,7 +119,7 @@ class Runner:
         cache = tools.cache if operation.enable_caching else NoCache()
         listings = CachedListings(metered, cache, tools.options.listing_ttl)
         try:
-            wanted = await select(operation, listings, int(tools.source.now()))
+            wanted = await select(operation, listings, tools.source.now)
             await tools.ingest.confirm_origin()
             plan = await self._plan_series(wanted, create=create)
             await self._check_budget(plan, metered)

@@ -5,7 +5,7 @@ instrument of the chosen markets is taken (best quote currency, then most trades
 walk starts again with the second best of each until the number asked for is reached.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from core.datasets import SeriesKey
@@ -21,19 +21,22 @@ QUOTES = {
 LARGEST_WALK_PAGES = 50
 
 
-async def select(operation: Operation, listings: Listings, now: int) -> list[Wanted]:
-    """The series of `operation` at server time `now`, in rank order.
+async def select(operation: Operation, listings: Listings, now: Callable[[], float]) -> list[Wanted]:
+    """The series of `operation` in rank order.
 
-    Raises ConfigError when an instrument that was named does not exist on any of the markets.
+    `now` is the vendor's time; it is read after the listings, whose answers tell it. Raises ConfigError
+    when an instrument that was named does not exist on any of the markets.
     """
-    start, end = operation.span(now)
     if not operation.needs_listing:
-        return [_wanted(operation, market, name, start, end) for market, name in _named_pairs(operation)]
+        pairs = list(_named_pairs(operation))
+        return [_wanted(operation, market, name, *operation.span(0)) for market, name in pairs]
     if operation.dataset.kind == "index":
-        return await _indices(operation, listings, start, end)
+        pairs = await _indices(operation, listings)
+        return [_wanted(operation, market, name, *operation.span(int(now()))) for market, name in pairs]
     found = await _candidates(operation, listings)
     chosen = _named(operation, found) if operation.instrument else await _ranked(operation, listings, found)
-    return [_from_listing(operation, instrument, start, end) for instrument in chosen]
+    span = operation.span(int(now()))
+    return [_from_listing(operation, instrument, *span) for instrument in chosen]
 
 
 def markets(operation: Operation) -> tuple[str, ...]:
@@ -57,13 +60,14 @@ def _from_listing(operation: Operation, instrument: Instrument, start: int | Non
     return Wanted(key, start, end, listed=instrument.first, last=last)
 
 
-async def _indices(operation: Operation, listings: Listings, start: int | None, end: int | None) -> list[Wanted]:
-    """Index families quote every asset in USD; where a history begins, the vendor's answers tell."""
-    names: Iterable[str] = operation.instrument
-    if not names:
-        assets = await _first_assets(listings, operation.count)
-        names = [f"{asset.symbol}-USD" for asset in assets]
-    return [_wanted(operation, market, name, start, end) for market in markets(operation) for name in names]
+async def _indices(operation: Operation, listings: Listings) -> list[tuple[str, str]]:
+    """Index families quote every asset in USD; where a history begins, the vendor's answers tell.
+
+    The ranking is asked for even when instruments are named: its answer says what time it is there.
+    """
+    assets = await _first_assets(listings, 1 if operation.instrument else operation.count)
+    names = operation.instrument or [f"{asset.symbol}-USD" for asset in assets]
+    return [(market, name) for market in markets(operation) for name in names]
 
 
 async def _first_assets(listings: Listings, count: int) -> list[Asset]:
