@@ -1,6 +1,10 @@
 """Every dashboard test runs without animations, colours of the outside, or an SSH session."""
 
 import pytest
+from pytest_textual_snapshot import SVGImageExtension
+
+# The plug-in names the suffix in the way of older syrupy versions; without this the files end in .raw.
+SVGImageExtension.file_extension = "svg"
 
 
 @pytest.fixture(autouse=True)
