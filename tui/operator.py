@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from textual.app import App
 
-from core.errors import TapewatchError
+from core.errors import EngineUnreachable, TapewatchError
 from core.text import clean
 from tui import actions, themes
 from tui.client import EngineLink
@@ -163,18 +163,20 @@ class OperatorApp(App[int], inherit_bindings=False):
 
     async def _ask(self, command: str, **args: object) -> bool:
         """Whether the engine agreed; its words become a toast and a log line when not."""
-        target = str(args.get("job", "the engine"))
+        target = clean(str(args.get("job", "the engine")))
+        was_online = self.desk.state.link.phase == "online"
+        refusal = ""
         try:
             await self.link.command(command, **args)
         except (TapewatchError, OSError) as error:
-            self.desk.note("error", f"{command} {target}: {error}")
-            self.say(f"{command} {target}: {error}", "error")
-            agreed = False
-        else:
-            self.say(f"{command} {target}: the engine agreed")
-            agreed = True
+            # An engine that stops may be gone before its answer is.
+            if not (command == "stop" and was_online and isinstance(error, EngineUnreachable)):
+                refusal = clean(str(error)) or type(error).__name__
+        if refusal:
+            self.desk.note("error", f"{command} {target}: {refusal}")
+        self.say(f"{command} {target}: {refusal or 'the engine agreed'}", "error" if refusal else "information")
         self.repaint()
-        return agreed
+        return not refusal
 
     def action_go(self, where: str) -> None:
         if not self.live or self.live.kind == where:

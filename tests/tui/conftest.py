@@ -1,7 +1,7 @@
 """Every dashboard test runs without animations, colours of the outside, or an SSH session."""
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension
+from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 
 # The plug-in names the suffix in the way of older syrupy versions; without this the files end in .raw.
 SVGImageExtension.file_extension = "svg"

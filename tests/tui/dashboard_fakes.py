@@ -1,8 +1,9 @@
 """A scripted engine: what it knows is seeded, what it says is said by the test, what it is asked is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from core.errors import TapewatchError
 from core.events import (
@@ -24,7 +25,7 @@ from core.events import (
     WindowFailed,
 )
 from tui.app import Dashboard, DashboardOptions
-from tui.client import EngineLink
+from tui.client import Connect, EngineLink, Listener
 from tui.desk import Clock
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC
@@ -69,6 +70,8 @@ class FakeConnection:
 
     async def command(self, name: str, **args: object) -> object:
         self._engine.commands.append((name, args))
+        if self._engine.gone is not None:
+            raise self._engine.gone
         if self._engine.refusal:
             raise TapewatchError(self._engine.refusal)
         return None
@@ -93,6 +96,7 @@ class FakeEngine:
         self.hello = hello()
         self.trouble: Exception | None = None
         self.refusal = ""
+        self.gone: Exception | None = None
         self.commands: list[tuple[str, dict[str, object]]] = []
         self.connections: list[FakeConnection] = []
         self.bus.listen(self._tell)
@@ -124,7 +128,7 @@ class Bench:
     retry: asyncio.Event
 
 
-def bench(engine: FakeEngine | None = None, **options: object) -> Bench:
+def bench(engine: FakeEngine | None = None, **options: Any) -> Bench:
     engine = engine or FakeEngine()
     retry = asyncio.Event()
 
@@ -132,15 +136,15 @@ def bench(engine: FakeEngine | None = None, **options: object) -> Bench:
         await retry.wait()
         retry.clear()
 
-    def link(*args: object) -> EngineLink:
-        return EngineLink(*args, sleep=wait_for_test)  # type: ignore[arg-type]
+    def link(connect: Connect, listener: Listener, now: Callable[[], float]) -> EngineLink:
+        return EngineLink(connect, listener, now, wait_for_test)
 
     app = Dashboard(
         engine.connect,
         DashboardOptions(**options),
         engine.time.clock(),
         by_hand=True,
-        link=link,  # type: ignore[arg-type]
+        link=link,
     )
     return Bench(app, engine, engine.time, retry)
 
@@ -211,7 +215,8 @@ def caches(number: int = 1) -> list[CacheSample]:
 
 
 STATES = ("running", "running", "waiting", "failed", "running", "held", "queued", "complete", "planning",
-          "complete_with_gaps", "waiting_quota", "cancelled", "queued", "cancelling", "running", "complete")  # fmt: skip
+          "complete_with_gaps", "waiting_quota", "cancelled", "queued", "cancelling",
+          "running", "complete")  # fmt: skip
 
 
 def make_busy(engine: FakeEngine) -> FakeEngine:

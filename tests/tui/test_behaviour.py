@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from core.errors import ConfigError, EngineUnreachable
-from core.events import LogLine
 from dashboard_fakes import Bench, FakeEngine, bench, hello, job, make_busy, series_of
+from textual.binding import Binding
 from textual.pilot import Pilot
+
+from core.errors import ConfigError, EngineUnreachable
+from core.events import LogLine, Snapshot
 from tui import actions
 from tui.app import Dashboard, DashboardOptions, run_dashboard
 from tui.screens.live import LiveScreen
@@ -98,9 +100,7 @@ async def test_when_the_row_is_gone_the_cursor_stays_where_it_was() -> None:
         assert at.pane().cursor == at.ids()[1] != gone
 
 
-def _snapshot_without(engine: FakeEngine, gone: str) -> object:
-    from core.events import Snapshot
-
+def _snapshot_without(engine: FakeEngine, gone: str) -> Snapshot:
     kept = tuple(event for event in engine.bus.snapshot().events if getattr(event, "job", "") != gone)
     return Snapshot(events=kept)
 
@@ -235,6 +235,22 @@ async def test_q_can_stop_the_engine() -> None:
         assert at.app.return_value == 0
 
 
+async def test_an_engine_that_is_gone_before_it_answers_has_stopped() -> None:
+    async with driving() as at:
+        at.engine.gone = EngineUnreachable("the engine went away before it answered")
+        await at.press("q", "s")
+        assert at.app.engine_stopped
+
+
+async def test_an_engine_that_refuses_to_stop_keeps_us_here() -> None:
+    async with driving() as at:
+        at.engine.refusal = "a backup is being written"
+        await at.press("q", "s")
+        assert not at.app.engine_stopped
+        assert at.app.return_value is None
+        assert any("a backup is being written" in toast for toast in at.toasts())
+
+
 @pytest.mark.parametrize(("owned", "asks"), [(False, False), (True, True)])
 async def test_q_without_jobs(owned: bool, asks: bool) -> None:
     async with driving(FakeEngine(), owns_engine=owned) as at:
@@ -276,7 +292,7 @@ async def test_help_and_palette_show_every_action() -> None:
 
 
 def test_bindings_have_unique_ids_and_keys() -> None:
-    made = actions.bindings()
+    made = [binding for binding in actions.bindings() if isinstance(binding, Binding)]
     assert len({binding.id for binding in made}) == len({binding.key for binding in made}) == len(made)
     for action in actions.ACTIONS:
         assert hasattr(Dashboard, f"action_{action.does.partition('(')[0]}")

@@ -3,9 +3,18 @@
 import io
 
 import pytest
-from core.events import AlertChanged, CacheSample, GapFound, LogLine, QuotaSample, QuotaWindow, RunSummary
 from dashboard_fakes import NOON, FakeEngine, bench, engine_sample, hello, job
-from core.events import SeriesChanged
+
+from core.events import (
+    AlertChanged,
+    CacheSample,
+    GapFound,
+    LogLine,
+    QuotaSample,
+    QuotaWindow,
+    RunSummary,
+    SeriesChanged,
+)
 from tui.screens.live import LiveScreen
 
 CORPUS = (

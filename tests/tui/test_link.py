@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dashboard_fakes import FakeConnection, FakeEngine, hello, job
+
 from core.control import Connection, ControlServer
 from core.errors import EngineUnreachable, TapewatchError
 from core.events import Bus, Hello, Message, Snapshot
-from dashboard_fakes import FakeConnection, FakeEngine, hello, job
 from tui.app import Dashboard, DashboardOptions
 from tui.client import LONGEST_WAIT, EngineLink
 from tui.state import Link
@@ -38,7 +39,7 @@ class Ear:
                 await self.news.wait()
 
 
-class Enough(Exception):  # noqa: N818
+class Enough(Exception):
     """Ends a link that would go on for ever."""
 
 

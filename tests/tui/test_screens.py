@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from core.errors import EngineUnreachable
 from dashboard_fakes import Bench, FakeEngine, bench, work_a_while
 from textual.pilot import Pilot
+
+from core.errors import EngineUnreachable
 
 SIZES = [(40, 20), (80, 24), (120, 40), (200, 60)]
 KEYS = {"overview": (), "job": ("2",), "alerts": ("3",), "log": ("4",), "help": ("question_mark",)}

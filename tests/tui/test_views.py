@@ -5,12 +5,14 @@ import math
 import pytest
 from dashboard_fakes import NOON, FakeEngine, alerts, caches, engine_sample, job, make_busy, quota, series_of
 from rich.cells import cell_len
+
 from tui import text
 from tui.query import Choice, Filter, FilterError, Ordering, order
 from tui.state import History, Link, LogEntry, ViewState, reduce
 from tui.text import ASCII, UNICODE
 from tui.views import alerts as alert_views
-from tui.views import header, help, jobs, log, panels, series
+from tui.views import header, jobs, log, panels, series
+from tui.views import help as help_views
 from tui.views.frame import Canvas, Column, Listing, choose, plain, width_of
 
 WIDTHS = (40, 80, 120, 200)
@@ -33,7 +35,8 @@ def test_count(number: float | None, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "0.2s"), (42, "42s"), (99.6, "2m"), (300, "5m"), (7_380, "2h03"), (300_000, "3d"), (-5, "0.0s"), (None, "-")],
+    [(0.2, "0.2s"), (42, "42s"), (99.6, "2m"), (300, "5m"), (7_380, "2h03"), (300_000, "3d"), (-5, "0.0s"),
+     (None, "-")],
 )  # fmt: skip
 def test_age(seconds: float | None, words: str) -> None:
     assert text.age(seconds) == words
@@ -100,7 +103,7 @@ def test_every_line_fits(busy: ViewState, width: int, glyphs: text.Glyphs) -> No
         panels.quota_view(busy, canvas),
         panels.engine_view(busy, canvas),
         log.view(log_lines, log.DEFAULT, canvas),
-        help.view([("Move", "j", "down")], canvas),
+        help_views.view([("Move", "j", "down")], canvas),
     ]
     for view in views:
         assert view.keys

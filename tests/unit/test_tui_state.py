@@ -4,6 +4,7 @@ import copy
 import time
 
 import pytest
+
 from core.events import (
     AlertChanged,
     CacheSample,
@@ -23,7 +24,6 @@ from core.events import (
     Snapshot,
     WindowFailed,
 )
-
 from tui import state as states
 from tui.state import History, Link, ViewState, note, reduce, reduce_many
 
@@ -45,9 +45,7 @@ def sample(at: float, cpu: float = 1.0) -> EngineSample:
 
 
 def hello(pid: int) -> Hello:
-    return Hello(
-        protocol=1, engine="e", pid=pid, version="1", store="s", source="c", kind="serve", read_only=False
-    )
+    return Hello(protocol=1, engine="e", pid=pid, version="1", store="s", source="c", kind="serve", read_only=False)
 
 
 def test_states_replace_what_was_said_before() -> None:
@@ -60,12 +58,8 @@ def test_states_replace_what_was_said_before() -> None:
 
 def test_the_state_given_is_not_changed() -> None:
     before = reduce_many(ViewState(), [job("a"), SeriesChanged(job="a", series="s"), alert("x")], now=1.0)
-    kept = copy.deepcopy(
-        (dict(before.jobs), {k: dict(v) for k, v in before.series.items()}, dict(before.alerts))
-    )
-    reduce_many(
-        before, [job("a", rows_fetched=9), SeriesChanged(job="a", series="s", rows=9), alert("y")], now=2.0
-    )
+    kept = copy.deepcopy((dict(before.jobs), {k: dict(v) for k, v in before.series.items()}, dict(before.alerts)))
+    reduce_many(before, [job("a", rows_fetched=9), SeriesChanged(job="a", series="s", rows=9), alert("y")], now=2.0)
     assert (dict(before.jobs), {k: dict(v) for k, v in before.series.items()}, dict(before.alerts)) == kept
 
 
@@ -132,9 +126,7 @@ def test_a_job_that_is_retried_is_no_longer_finished() -> None:
 
 
 def test_alerts_are_bounded_and_resolved_ones_go_first() -> None:
-    messages = [
-        alert(f"a{n}", since=n, state="resolved" if n == 400 else "firing") for n in range(states.ALERTS + 1)
-    ]
+    messages = [alert(f"a{n}", since=n, state="resolved" if n == 400 else "firing") for n in range(states.ALERTS + 1)]
     state = reduce_many(ViewState(), messages, now=1.0)
     assert len(state.alerts) == states.ALERTS
     assert "a400" not in state.alerts
@@ -170,9 +162,7 @@ def test_facts_become_log_lines_of_their_job(fact: WindowFailed, words: str) -> 
 
 
 def test_a_summary_becomes_a_log_line() -> None:
-    state = reduce(
-        ViewState(), RunSummary(job="j", summary={"status": "complete", "rows_inserted": 3}), now=1.0
-    )
+    state = reduce(ViewState(), RunSummary(job="j", summary={"status": "complete", "rows_inserted": 3}), now=1.0)
     assert state.log[-1].text == "job j ended: complete, 3 rows inserted"
 
 
@@ -180,9 +170,7 @@ def test_samples_replies_and_quota() -> None:
     quota = QuotaSample(windows=(QuotaWindow("day", 10, 3, 99.0),))
     first = CacheSample(time=1.0, tier="disk", hits=10, misses=10, entries=1, bytes=1, evictions=0)
     second = CacheSample(time=3.0, tier="disk", hits=19, misses=11, entries=1, bytes=1, evictions=0)
-    state = reduce_many(
-        ViewState(), [quota, first, second, sample(1.0), sample(2.5, 7.0), Reply(id=1, ok=True)], 1.0
-    )
+    state = reduce_many(ViewState(), [quota, first, second, sample(1.0), sample(2.5, 7.0), Reply(id=1, ok=True)], 1.0)
     assert state.quota == quota
     assert state.hit_rates["disk"].values == (90.0,)
     assert state.vitals["cpu_percent"].values == (1.0, 7.0)

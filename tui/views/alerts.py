@@ -16,8 +16,8 @@ COLUMNS = (
     Column("state", "STATE", 8, "<", 40),
     Column("since", "SINCE", 5, ">", 90),
     Column("count", "TIMES", 5, ">", 30),
-    Column("rule", "RULE", 18, "|", 60),
-    Column("source", "SOURCE", 18, "|", 50),
+    Column("rule", "RULE", 20, "|", 60),
+    Column("source", "SOURCE", 30, "|", 50),
     Column("message", "MESSAGE", 10, "<", 95, grow=1),
 )
 FIELDS: Fields[AlertChanged] = {
