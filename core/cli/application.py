@@ -4,7 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
+from typer.exceptions import TyperException
 
 from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
@@ -69,28 +69,40 @@ app.command("demo", rich_help_panel=TRY)(dash.demo)
 app.command("sandbox", rich_help_panel=TRY, epilog=SANDBOX_EPILOG)(sandbox)
 
 
+@app.command(
+    "plan", rich_help_panel=INGEST, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+def plan(context: typer.Context, command: str) -> None:
+    """Print what COMMAND with its options would ask for and cost: the same as its --dry_run."""
+    app([command, *context.args, "--dry_run"], prog_name="tapewatch", standalone_mode=False)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code."""
     from core.errors import TapewatchError  # noqa: PLC0415
 
     flags, rest = split_globals(arguments)
     remember(flags)
+    code = 0
     try:
         result = app(rest, prog_name="tapewatch", standalone_mode=False)
-    except Exit as end:
-        return end.exit_code
-    except Abort:
-        return 130
-    except ClickException as error:
-        error.show()
-        return 2
+        code = result if isinstance(result, int) else 0
+    except typer.Exit as end:
+        code = end.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except TyperException as error:
+        words(f"error: {error.format_message()}\n{_help_hint(rest)}")
+        code = 2
     except TapewatchError as error:
         words(f"error: {error}")
-        return error.exit_code
+        code = error.exit_code
     except BrokenPipeError:
         # The reader of our stdout went away; point it at nothing so that the exit flush is silent.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    return result if isinstance(result, int) else 0
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+    return code
+
+
+def _help_hint(rest: list[str]) -> str:
+    known = {same_name(word) for word in rest} & set(DATA_TYPES) or {""}
+    return f"See: tapewatch {known.pop()} --help".replace("  ", " ")

@@ -106,9 +106,15 @@ class Narrator:
         self._said: dict[str, tuple[float, str]] = {}
 
     def hear(self, event: AnyEvent) -> None:
-        """Takes every event; never raises for a closed stream on stderr."""
+        """Takes every event. When the reader of stdout has gone it falls silent: the work goes on."""
         if self._is_silent:
             return
+        try:
+            self._tell(event)
+        except BrokenPipeError:
+            self._is_silent = True
+
+    def _tell(self, event: AnyEvent) -> None:
         if self._is_jsonl:
             if not isinstance(event, RunSummary):
                 data(encode(event).decode())

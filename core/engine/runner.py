@@ -91,6 +91,7 @@ class Runner:
             self._enter("planning")
             plan = await self.plan()
             self._begin(plan)
+            self._log(f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows")
             self._enter("held" if job.queue and job.queue.is_held else "running")
             await self._work_through()
             await self._judge()
@@ -102,6 +103,7 @@ class Runner:
         finally:
             job.finished = self._tools.clock.wall()
             self._enter(self._final_state())
+            self._log(f"{job.state}: {job.windows_done} windows, {job.counters.rows_inserted:,} new rows")
 
     async def plan(self, *, create: bool = True) -> Plan:
         """What this job will ask for. Raises BudgetRefused beyond what a run may spend unasked."""
@@ -389,6 +391,11 @@ class Runner:
         self.job.add_error(clean(str(error), 500))
         level = "warning" if isinstance(error, QuotaExhausted) else "error"
         self._tools.bus.publish(LogLine(level=level, text=clean(str(error), 500), source=self.job.id))
+
+    def _log(self, text: str) -> None:
+        operation = self.job.operation
+        source = f"{self.job.id} {operation.data_type} {operation.interval}"
+        self._tools.bus.publish(LogLine(level="info", text=text, source=source))
 
     def _say(self, waiting: str) -> None:
         self.job.waiting = waiting
