@@ -14,6 +14,7 @@ from core.events import (
     JobChanged,
     LogLine,
     Lost,
+    Message,
     QuotaSample,
     QuotaWindow,
     Reply,
@@ -64,7 +65,7 @@ def test_the_state_given_is_not_changed() -> None:
 
 
 def test_a_batch_is_the_same_as_one_by_one() -> None:
-    messages = [
+    messages: list[Message] = [
         job("a"),
         LogLine(level="info", text="x"),
         sample(1.0),
@@ -78,7 +79,7 @@ def test_a_batch_is_the_same_as_one_by_one() -> None:
 
 
 def test_a_snapshot_drops_what_was_known_but_not_the_log() -> None:
-    old = [job("gone"), alert("gone"), LogLine(seq=3, level="info", text="read before"), sample(1.0)]
+    old: list[Message] = [job("gone"), alert("gone"), LogLine(seq=3, level="info", text="read before"), sample(1.0)]
     before = reduce_many(ViewState(), old, now=1.0)
     events = (
         job("new"),
