@@ -80,7 +80,7 @@ class Settings(Section):
     """Directory for logs and other state. Default: the user's state directory."""
     api_key_file: str = ""
     """File of mode 0600 that holds the API key."""
-    theme: Literal["dark", "light", "ansi", "high-contrast"] = "dark"
+    theme: Literal["dark", "light", "ansi", "contrast"] = "dark"
     """Colours of the dashboard."""
     engine: EngineSettings = EngineSettings()
     source: SourceSettings = SourceSettings()

@@ -178,6 +178,7 @@ class Connection:
         self._writer = writer
         self._next_id = 0
         self._replies: dict[int, asyncio.Future[Reply]] = {}
+        self._is_gone = False
 
     @classmethod
     async def open(cls, path: Path) -> "Connection":
@@ -190,7 +191,10 @@ class Connection:
             raise EngineUnreachable(f"no engine answers on {path}: {error or type(error).__name__}") from error
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             writer.close()
-            raise ConfigError(f"the engine on {path} speaks another protocol; this program speaks {PROTOCOL}")
+            theirs = hello.protocol if isinstance(hello, Hello) else "something else"
+            raise ConfigError(
+                f"the engine on {path} speaks protocol {theirs}, this program {PROTOCOL}: use one version"
+            )
         return cls(reader, writer, hello)
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -205,12 +209,15 @@ class Connection:
         except (OSError, ValueError):
             return
         finally:
+            self._is_gone = True
             for waiting in self._replies.values():
                 if not waiting.done():
                     waiting.set_exception(EngineUnreachable("the engine went away before it answered"))
 
     async def command(self, name: str, **args: object) -> object:
         """The engine's result. Raises TapewatchError with the engine's words when it refuses."""
+        if self._is_gone:
+            raise EngineUnreachable("the engine has gone away")
         self._next_id += 1
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[self._next_id] = waiting

@@ -99,7 +99,7 @@ def run(arguments: list[str]) -> int:
         code = error.exit_code
     except BrokenPipeError:
         # The reader of our stdout went away; point it at nothing so that the exit flush is silent.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
     return code
 
 

@@ -10,7 +10,7 @@ from core.cli.context import settings, words
 
 def dash(
     read_only: Annotated[bool, typer.Option("--read_only", help="Look, but refuse to act.")] = False,
-    theme: Annotated[str | None, typer.Option("--theme", help="dark, light, ansi or high-contrast.")] = None,
+    theme: Annotated[str | None, typer.Option("--theme", help="dark, light, ansi or contrast.")] = None,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="No box drawing, no glyphs.")] = False,
     mouse: Annotated[bool, typer.Option("--mouse/--no_mouse", help="React to the mouse.")] = True,
 ) -> None:

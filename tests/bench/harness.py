@@ -1,0 +1,98 @@
+"""Processes under measurement: a canned sandbox, and programs with their CPU time and peak memory."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NOW = "2025-06-01T12:00:00Z"
+PAIRS = (
+    "BTC-USD",
+    "ETH-USD",
+    "SOL-USD",
+    "XRP-USD",
+    "ADA-USD",
+    "DOGE-USD",
+    "LTC-USD",
+    "LINK-USD",
+    "DOT-USD",
+    "AVAX-USD",
+)
+TUNED = "[source]\ncompress = false\n"  # on loopback gzip only costs time, for the floor as for us
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished program: what it printed, its CPU-seconds and its peak memory in MB."""
+
+    printed: dict[str, Any]
+    cpu_seconds: float
+    peak_mb: float
+
+
+@contextmanager
+def canned_sandbox(latency_ms: int = 0) -> Iterator[str]:
+    """The sandbox serving ready-made pages, so that it is not what is measured; its address."""
+    command = [sys.executable, "-m", "core.cli", "sandbox", "--port", "0", "--canned", "--limits", "none"]
+    command += ["--now", NOW, "--latency", str(latency_ms)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield next(word for word in process.stdout.readline().split() if word.startswith("http"))
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """An empty directory with a settings file; everything a program writes goes there."""
+    with tempfile.TemporaryDirectory(prefix="tw-bench-", dir="/tmp") as name:
+        (Path(name) / "bench.toml").write_text(TUNED)
+        yield Path(name)
+
+
+def environment(place: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_RUNTIME_DIR": str(place), "XDG_STATE_HOME": str(place), "XDG_DATA_HOME": str(place)}
+
+
+def measured(command: Sequence[str], place: Path) -> Run:
+    """Run `command` to its end; its last line of stdout must be a JSON object."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(place), text=True
+    )
+    assert process.stdout is not None
+    printed = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {printed[-2000:]}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(json.loads(printed.strip().splitlines()[-1]), cpu, usage.ru_maxrss / 1024)
+
+
+def ingest_command(base_url: str, place: Path, database: str, pairs: Sequence[str], start: str, end: str) -> list[str]:
+    """Our program for 1m candles of `pairs` on kraken."""
+    return [
+        *(sys.executable, "-m", "core.cli", "spot_ohlcv", "--interval", "1m", "--market", "kraken"),
+        *("--instrument", ",".join(pairs), "--start", start, "--end", end, "--max_requests", "1000000"),
+        *("--base_url", base_url, "--db", f"sqlite:///{place / database}", "--output", "json"),
+        *("--config_file", str(place / "bench.toml")),
+    ]
+
+
+def spread(values: Sequence[float]) -> str:
+    """`median (min-max)`."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def remove(place: Path, database: str) -> None:
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        (place / (database + suffix)).unlink(missing_ok=True)
