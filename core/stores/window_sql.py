@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from core.coverage import Gap, sight
+from core.coverage import Gap, sight, without_prehistory
 from core.failpoints import failpoint
 from core.stores import Commit, Written
 from core.stores.schema import BOOKKEEPING, select_range, upsert
@@ -180,6 +180,10 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit) -> tuple[Gap, ...]:
         return ()
     answered = commit.covered or commit.window
     after = sight(before, answered, commit.absences, commit.known_at)
+    # Another window of the series may have settled the start since this one was asked for.
+    [start] = db.execute("SELECT history_start FROM series WHERE id = ?", (commit.series.id,)).fetchone()
+    if start is not None:
+        after = without_prehistory(after, start)
     replace_gaps(db, commit.series.id, before, after)
     return tuple(gap for gap in after if gap.sightings == 1 and gap.first_seen == commit.known_at)
 
