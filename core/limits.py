@@ -6,10 +6,12 @@ yet hold the calls still in flight, so those stay subtracted. All times are UTC 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 WINDOW_NAMES = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
 UNKNOWN_WAIT = 60.0
+SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 3_600.0
 BUDGET_SHARE = 0.10
 
@@ -68,11 +70,12 @@ class Quota:
             if seconds not in resets:
                 continue
             cap, burst = caps.get(seconds, (left, None))
-            self.limits[seconds] = Limit(seconds, burst or cap, left - others, now + resets[seconds][0])
+            # A window of no calls at all would never let the one through that could correct it.
+            self.limits[seconds] = Limit(seconds, max(1, burst or cap), left - others, now + resets[seconds][0])
 
     def pause(self, wait: float, now: float) -> None:
-        """Send nothing for `wait` seconds (a 429); absurd waits are cut to an hour."""
-        self._paused_until = max(self._paused_until, now + min(max(wait, 0.0), LONGEST_PAUSE))
+        """Send nothing for `wait` seconds (a 429), at least one second and at most an hour."""
+        self._paused_until = max(self._paused_until, now + min(max(wait, SHORTEST_PAUSE), LONGEST_PAUSE))
 
     def blocking(self, now: float) -> str:
         """The name of the window that holds calls back longest, empty when none does."""
@@ -96,26 +99,34 @@ class Quota:
 def parse_windows(text: str) -> dict[int, tuple[int, int | None]]:
     """`{window seconds: (figure, burst or None)}` of one `-All` header; malformed parts are left out.
 
-    The first part of each header is the month's figure without a window and says nothing new.
+    The first part of each header is the month's figure without a window and says nothing new. Nothing
+    is less than nothing: negative figures count as 0.
     """
     parsed: dict[int, tuple[int, int | None]] = {}
     for part in text.split(","):
         figure, *attributes = (piece.strip() for piece in part.split(";"))
         named = dict(piece.split("=", 1) for piece in attributes if "=" in piece)
         try:
-            burst = int(named["burst"]) if "burst" in named else None
-            parsed[int(named["window"])] = (int(figure), burst)
+            burst = _whole(named["burst"]) if "burst" in named else None
+            window, value = _whole(named["window"]), max(0, _whole(figure))
         except (KeyError, ValueError):
             continue
+        if window > 0:
+            parsed[window] = (value, burst)
     return parsed
+
+
+def _whole(text: str) -> int:
+    """An integer that any arithmetic with times can bear. Raises ValueError for anything else."""
+    if len(text) > 15:
+        raise ValueError(text)
+    return int(text)
 
 
 def exhausted_wait(headers: Mapping[str, str]) -> float:
     """How long a 429 asks us to stay away: Retry-After, else the longest exhausted window, else 60 s."""
-    try:
-        return min(max(float(int(headers["Retry-After"])), 0.0), LONGEST_PAUSE)
-    except (KeyError, ValueError):
-        pass
+    with suppress(KeyError, ValueError):
+        return min(max(float(_whole(headers["Retry-After"])), SHORTEST_PAUSE), LONGEST_PAUSE)
     remaining = parse_windows(headers.get("X-RateLimit-Remaining-All", ""))
     resets = parse_windows(headers.get("X-RateLimit-Reset-All", ""))
     waits = [resets[seconds][0] for seconds, (left, _) in remaining.items() if left <= 0 and seconds in resets]
@@ -136,7 +147,7 @@ class Backoff:
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds before try `attempt + 1`; `chance` is uniform in [0, 1)."""
-        return min(self.cap, self.base * 2.0 ** (attempt - 1)) * chance
+        return min(self.cap, self.base * 2.0 ** min(attempt - 1, 60)) * chance
 
     def is_spent(self, attempt: int, tried_for: float) -> bool:
         return attempt >= self.attempts or tried_for >= self.deadline
@@ -151,4 +162,4 @@ def allowance(limits: Iterable[Limit], share: float = BUDGET_SHARE) -> tuple[int
     if not long:
         return None
     tightest = min(long, key=lambda limit: limit.remaining)
-    return int(tightest.remaining * share), tightest.name
+    return max(0, int(tightest.remaining * share)), tightest.name
