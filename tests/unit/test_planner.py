@@ -1,0 +1,305 @@
+"""Plans: what is missing, in which order, and what it costs. Time is a parameter, so is everything else."""
+
+import itertools
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.coverage import Covered, Gap, SeriesState
+from core.datasets import SETTLE_SECONDS, SPOT_OHLCV, SeriesKey, closed_until, page_seconds
+from core.planner import EARLIEST_BAR, Fetch, Plan, Policy, Wanted, plan_series, round_robin, tail
+from core.windows import DAY, GRAINS, HOUR, MINUTE, Window, intersect, merge, subtract
+
+GROUPS = SPOT_OHLCV.default_groups
+POLICY = Policy(GROUPS)
+# 2025-06-15 12:34:56 UTC
+NOW = 1_749_990_896
+TODAY = 1_749_945_600
+D = 86_400
+
+
+def key(interval: str = "1d", instrument: str = "BTC-USD") -> SeriesKey:
+    return SeriesKey("spot_ohlcv", "kraken", instrument, interval)
+
+
+def wanted(interval: str = "1d", **given_fields) -> Wanted:
+    return Wanted(key(interval), **given_fields)
+
+
+def state(interval: str = "1d", **given_fields) -> SeriesState:
+    return SeriesState(1, key(interval), **given_fields)
+
+
+def covered(start: int, end: int, groups: tuple[str, ...] = GROUPS) -> Covered:
+    return Covered(frozenset(groups), Window(start, end))
+
+
+def test_a_bar_is_closed_after_its_end_and_the_settle_delay() -> None:
+    assert closed_until(TODAY + 304, DAY) == TODAY - D
+    assert closed_until(TODAY + 305, DAY) == TODAY
+    assert closed_until(600 + 64, MINUTE) == 540
+    assert closed_until(600 + 65, MINUTE) == 600
+    # The delay outlasts the vendor's own answer cache.
+    assert SETTLE_SECONDS[MINUTE] > 60
+    assert SETTLE_SECONDS[HOUR] > 300
+    assert SETTLE_SECONDS[DAY] > 300
+
+
+def test_a_fresh_series_is_asked_for_from_its_listing_to_the_running_bar() -> None:
+    plan = plan_series(wanted(listed=TODAY - 10 * D + 5), state(), POLICY, NOW)
+    assert plan.span == Window(TODAY - 10 * D, TODAY + D)
+    assert plan.runs == (plan.span,)
+    assert list(plan.fetches()) == [Fetch(state(), plan.span, "backfill")]
+    assert (plan.requests, plan.rows) == (1, 11)
+
+
+def test_a_long_history_is_cut_into_full_pages_from_the_newest_end() -> None:
+    start = TODAY - 6_000 * D
+    plan = plan_series(wanted(start=start), state(), POLICY, NOW)
+    newest, oldest = plan.fetches()
+    assert newest.window == Window(TODAY + D - 5_000 * D, TODAY + D)
+    assert oldest.window == Window(start, TODAY + D - 5_000 * D)
+    assert plan.requests == 2
+
+
+def test_a_rerun_asks_for_the_tail_only() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY),))
+    plan = plan_series(wanted(), known, POLICY, NOW)
+    assert plan.runs == (Window(TODAY - 3 * D, TODAY + D),)
+    assert [fetch.reason for fetch in plan.fetches()] == ["tail"]
+
+
+def test_without_a_recheck_a_rerun_asks_for_running_bars_only() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY),))
+    plan = plan_series(wanted(), known, replace(POLICY, recheck=0), NOW)
+    assert plan.runs == (Window(TODAY, TODAY + D),)
+
+
+def test_young_bars_are_read_again_whatever_the_count_says() -> None:
+    """Everything that closed within two hours belongs to the tail: 120 minutes, not 3."""
+    span = Window(NOW - D, NOW)
+    assert tail(span, MINUTE, 3, NOW) == Window(MINUTE.floor(NOW - 7_200), NOW)
+    assert tail(span, MINUTE, 500, NOW) == Window(MINUTE.floor(NOW - 65) - 500 * 60, NOW)
+
+
+def test_a_tail_that_touches_missing_work_is_one_run() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY - 10 * D),))
+    plan = plan_series(wanted(), known, POLICY, NOW)
+    assert plan.runs == (Window(TODAY - 10 * D, TODAY + D),)
+    assert [fetch.reason for fetch in plan.fetches()] == ["backfill"]
+
+
+def test_holes_in_the_middle_are_runs_of_their_own_newest_first() -> None:
+    known = state(
+        history_start=TODAY - 100 * D,
+        covered=(covered(TODAY - 100 * D, TODAY - 60 * D), covered(TODAY - 50 * D, TODAY - 20 * D)),
+    )
+    plan = plan_series(wanted(), known, POLICY, NOW)
+    assert plan.runs == (Window(TODAY - 20 * D, TODAY + D), Window(TODAY - 60 * D, TODAY - 50 * D))
+
+
+def test_wider_groups_make_all_of_it_missing_and_narrower_ones_nothing() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY, ("ID", "MAPPING", "OHLC")),))
+    wide = plan_series(wanted(), known, POLICY, NOW)
+    assert wide.runs == (Window(TODAY - 100 * D, TODAY + D),)
+    narrow = plan_series(wanted(), known, Policy(("ID", "MAPPING", "OHLC")), NOW)
+    assert narrow.runs == (Window(TODAY - 3 * D, TODAY + D),)
+
+
+def test_gaps_that_are_due_are_asked_again() -> None:
+    gaps = (
+        Gap(Window(TODAY - 90 * D, TODAY - 89 * D), "absent", next_check=NOW),
+        Gap(Window(TODAY - 80 * D, TODAY - 78 * D), "absent", next_check=NOW + 1),
+        Gap(Window(TODAY - 200 * D, TODAY - 199 * D), "absent", next_check=0),
+    )
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY),), gaps=gaps)
+    plan = plan_series(wanted(), known, POLICY, NOW)
+    assert [(fetch.window, fetch.reason) for fetch in plan.fetches()] == [
+        (Window(TODAY - 3 * D, TODAY + D), "tail"),
+        (Window(TODAY - 90 * D, TODAY - 89 * D), "gap"),
+    ]
+
+
+def test_oldest_first_reverses_runs_and_pages() -> None:
+    known = state("1h", covered=(covered(NOW - 9_000 * 3_600, NOW - 4_000 * 3_600),))
+    ask = wanted("1h", start=NOW - 10_000 * 3_600)
+    newest = plan_series(ask, known, POLICY, NOW)
+    oldest = plan_series(ask, known, replace(POLICY, newest_first=False), NOW)
+    assert newest.requests == oldest.requests > 2
+    assert [fetch.window for fetch in oldest.fetches()] == [fetch.window for fetch in newest.fetches()][::-1]
+
+
+def test_an_unknown_start_is_as_old_as_the_oldest_market() -> None:
+    plan = plan_series(wanted(), state(), POLICY, NOW)
+    assert plan.span.start == EARLIEST_BAR
+    assert EARLIEST_BAR % D == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "listed", "settled", "expected"),
+    [
+        (None, TODAY - 9 * D, None, TODAY - 9 * D),
+        (None, TODAY - 9 * D, TODAY - 7 * D, TODAY - 7 * D),
+        (TODAY - 5 * D, TODAY - 9 * D, None, TODAY - 5 * D),
+        (TODAY - 20 * D, TODAY - 9 * D, None, TODAY - 9 * D),
+        (TODAY - 20 * D, None, TODAY - 7 * D, TODAY - 7 * D),
+        (TODAY - 5 * D + 7, None, None, TODAY - 5 * D),
+    ],
+)
+def test_the_span_starts_where_there_is_something(start, listed, settled, expected) -> None:
+    plan = plan_series(wanted(start=start, listed=listed), state(history_start=settled), POLICY, NOW)
+    assert plan.span.start == expected
+
+
+def test_an_end_in_the_past_is_exclusive_and_has_no_tail() -> None:
+    plan = plan_series(wanted(start=TODAY - 9 * D, end=TODAY - 5 * D), state(), POLICY, NOW)
+    assert plan.span == Window(TODAY - 9 * D, TODAY - 5 * D)
+    assert plan.runs == (plan.span,)
+    done = state(covered=(covered(TODAY - 9 * D, TODAY - 5 * D),))
+    assert plan_series(wanted(start=TODAY - 9 * D, end=TODAY - 5 * D), done, POLICY, NOW).requests == 0
+
+
+def test_an_end_inside_a_bar_takes_that_bar() -> None:
+    plan = plan_series(wanted(start=TODAY - 9 * D, end=TODAY - 5 * D + 1), state(), POLICY, NOW)
+    assert plan.span.end == TODAY - 4 * D
+
+
+def test_an_end_in_the_future_stops_at_the_running_bar() -> None:
+    plan = plan_series(wanted(start=TODAY - 2 * D, end=TODAY + 90 * D), state(), POLICY, NOW)
+    assert plan.span.end == TODAY + D
+
+
+def test_a_delisted_series_ends_with_its_last_trade() -> None:
+    plan = plan_series(wanted(listed=TODAY - 90 * D, last=TODAY - 50 * D + 77), state(), POLICY, NOW)
+    assert plan.span == Window(TODAY - 90 * D, TODAY - 49 * D)
+
+
+@pytest.mark.parametrize(("start", "end"), [(NOW + 5 * D, None), (TODAY, TODAY), (TODAY, TODAY - 5 * D)])
+def test_a_span_that_does_not_exist_needs_nothing(start: int, end: int | None) -> None:
+    plan = plan_series(wanted(start=start, end=end), state(), POLICY, NOW)
+    assert (plan.span.seconds, plan.requests, list(plan.fetches())) == (0, 0, [])
+
+
+def test_a_full_refresh_asks_for_everything_whatever_is_covered() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY),))
+    plan = plan_series(wanted(), known, replace(POLICY, full_refresh=True), NOW)
+    assert plan.runs == (Window(TODAY - 100 * D, TODAY + D),)
+
+
+def test_a_million_windows_cost_no_memory() -> None:
+    ask = wanted("1m", start=0, end=NOW)
+    tracemalloc.start()
+    plan = Plan(tuple(plan_series(ask, state("1m"), POLICY, NOW) for _ in range(100)))
+    assert plan.requests == 100 * 14_584 > 1_000_000
+    assert sum(1 for _ in itertools.islice(plan.fetches(), 1_000)) == 1_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_series_take_turns() -> None:
+    names = ("A-USD", "B-USD", "C-USD")
+    starts = {"A-USD": NOW - 5_000 * 3_600, "B-USD": NOW - 100 * 3_600, "C-USD": NOW - 3_000 * 3_600}
+    parts = tuple(
+        plan_series(Wanted(key("1h", name), start=starts[name]), SeriesState(1, key("1h", name)), POLICY, NOW)
+        for name in names
+    )
+    order = [fetch.series.key.instrument[0] for fetch in Plan(parts).fetches()]
+    assert order == ["A", "B", "C", "A", "C", "A"]
+
+
+def test_round_robin_of_nothing() -> None:
+    assert list(round_robin([])) == []
+    assert list(round_robin([iter(()), iter(())])) == []
+
+
+def test_a_plan_counts_by_reason() -> None:
+    known = state(history_start=TODAY - 100 * D, covered=(covered(TODAY - 100 * D, TODAY),))
+    plan = Plan((plan_series(wanted(), known, POLICY, NOW), plan_series(wanted(start=TODAY), state(), POLICY, NOW)))
+    assert plan.reasons() == {"tail": 2}
+    assert plan.requests == 2
+    assert plan.rows == 5
+
+
+@st.composite
+def situations(draw):
+    """A series in any state, wanted in any way, at any time."""
+    interval = draw(st.sampled_from(list(GRAINS)))
+    grain = GRAINS[interval]
+    now = draw(st.integers(NOW, NOW + 2 * D))
+    base = grain.floor(now) - 9_000 * grain.seconds
+
+    def window(longest: int = 4_000) -> Window:
+        start = base + draw(st.integers(0, 8_990)) * grain.seconds
+        return Window(start, start + draw(st.integers(1, longest)) * grain.seconds)
+
+    spans = [window() for _ in range(draw(st.integers(0, 3)))]
+    choices = st.sampled_from([GROUPS, ("ID", "MAPPING", "OHLC"), ("ID", "MAPPING", "VOLUME")])
+    holes = merge(window(30) for _ in range(draw(st.integers(0, 3))))
+    known = SeriesState(
+        1,
+        key(interval),
+        history_start=draw(st.one_of(st.none(), st.just(base + 50 * grain.seconds))),
+        covered=tuple(Covered(frozenset(draw(choices)), span) for span in spans),
+        gaps=tuple(Gap(hole, "absent", next_check=draw(st.sampled_from([now, now + 1]))) for hole in holes),
+    )
+    ask = Wanted(
+        key(interval),
+        start=draw(st.one_of(st.just(base), st.integers(base, now))),
+        end=draw(st.one_of(st.none(), st.integers(base, now + 10 * grain.seconds))),
+    )
+    policy = Policy(
+        draw(choices),
+        draw(st.sampled_from([0, 1, 3, 1_000])),
+        draw(st.booleans()),
+        draw(st.sampled_from([False] * 3 + [True])),
+    )
+    return ask, known, policy, now
+
+
+@given(situations())
+def test_laws_of_every_plan(situation) -> None:
+    ask, known, policy, now = situation
+    grain = GRAINS[ask.key.interval]
+    plan = plan_series(ask, known, policy, now)
+    windows = [fetch.window for fetch in plan.fetches()]
+    assert plan.requests == len(windows)
+    assert plan.rows == sum(grain.bars(window) for window in windows)
+    assert sum(window.seconds for window in windows) == sum(window.seconds for window in merge(windows)), "overlap"
+    for window in windows:
+        assert window.start % grain.seconds == window.end % grain.seconds == 0
+        assert 0 < window.seconds <= page_seconds(grain)
+    assert subtract(windows, [plan.span]) == []
+    assert windows == sorted(windows, reverse=policy.newest_first)
+    # Whatever is closed and not covered is asked for.
+    past = intersect([plan.span], [Window(-(2**40), closed_until(now, grain))])
+    for group in policy.groups:
+        asked = [entry.window for entry in known.covered if group in entry.groups]
+        assert subtract(subtract(past, asked), windows) == []
+    # So is every gap that is due, and nothing but these and the tail.
+    due = intersect([gap.window for gap in known.gaps if gap.next_check <= now], [plan.span])
+    assert subtract(due, windows) == []
+    rest = subtract(windows, [*due, tail(plan.span, grain, policy.recheck, now)])
+    covering = [[entry.window for entry in known.covered if group in entry.groups] for group in policy.groups]
+    if not policy.full_refresh:
+        everywhere = rest
+        for spans in covering:
+            everywhere = intersect(everywhere, spans)
+        assert everywhere == []
+
+
+@given(situations())
+def test_a_plan_that_was_carried_out_leaves_nothing_but_the_tail(situation) -> None:
+    ask, known, policy, now = situation
+    grain = GRAINS[ask.key.interval]
+    plan = plan_series(ask, known, policy, now)
+    closed = closed_until(now, grain)
+    answered = [Covered(frozenset(policy.groups), Window(w.start, min(w.end, closed))) for w in
+                (fetch.window for fetch in plan.fetches()) if w.start < closed]  # fmt: skip
+    done = replace(known, covered=(*known.covered, *answered), gaps=())
+    again = plan_series(ask, done, replace(policy, full_refresh=False), now)
+    tail_span = tail(plan.span, grain, policy.recheck, now)
+    assert subtract([fetch.window for fetch in again.fetches()], [tail_span]) == []
