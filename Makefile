@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo test check lint format coverage bench requirements clean
+.PHONY: help demo test check lint format coverage bench picture requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | sort | expand -t 14
@@ -32,6 +32,9 @@ format: .venv/dev  ## format the code and mend what lint can mend
 
 bench: .venv/dev  ## speed and latency beside their floors, as ratios
 	$(BIN)/python -m tests.bench
+
+picture: .venv/dev  ## take the README's picture of the dashboard anew
+	$(BIN)/python -m docs.picture
 
 requirements: .venv/dev  ## compile the pins anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

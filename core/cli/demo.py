@@ -18,7 +18,8 @@ from core.cli.options import Output
 from core.cli.report import Narrator, exit_code
 from core.config import Loaded, data_directory
 from core.errors import ConfigError, TapewatchError
-from core.operations import Operation, make_operation
+from core.operations import make_operation
+from core.stores import sqlite_path
 
 NOW = "2025-06-01T12:00:00Z"
 LATENCY_MS = 60
@@ -50,26 +51,43 @@ With a key of your own:
 
 def run_demo(seed: int, *, headless: bool) -> int:
     """Run the demo of `seed`; the exit code."""
+    path = _database(settings(announce=False), seed)
+    with demo_engine(seed, path) as child:
+        code = asyncio.run(_headless(child)) if headless else _with_dashboard(child)
+    data(NEXT.format(path=path))
+    return code
+
+
+@contextmanager
+def demo_engine(seed: int, path: Path) -> Iterator[EngineChild]:
+    """A sandbox, and an engine over the store at `path` that starts when it is first connected to."""
     given = settings(announce=False)
-    path = _database(given, seed)
     with _sandbox(seed) as base_url:
         update = {"db": f"sqlite:///{path}", "base_url": base_url}
         loaded = given.model_copy(update={"settings": given.settings.model_copy(update=update)})
         words(f"sandbox {base_url} seed {seed}, store {path}")
         child = EngineChild(loaded, LINGER_SECONDS)
         try:
-            code = asyncio.run(_run(child, headless=headless)) if headless else _with_dashboard(child, loaded)
+            yield child
         finally:
             _end(child)
-    data(NEXT.format(path=path))
-    return code
+
+
+async def submit_jobs(child: EngineChild) -> list[str]:
+    """Hand the demo's operations to the engine; the jobs' ids."""
+    connection = await child.connect()
+    follower = Follower(connection, Narrator(Output.text, is_silent=True))
+    reading = asyncio.create_task(follower.read())
+    try:
+        return [await follower.submit(make_operation(entry)) for entry in OPERATIONS]
+    finally:
+        reading.cancel()
+        await connection.close()
 
 
 def _database(given: Loaded, seed: int) -> Path:
     """The demo's own file, made anew each time; a --db that was named is used as it is."""
     if given.settings.db:
-        from core.stores import sqlite_path  # noqa: PLC0415
-
         return Path(sqlite_path(given.settings.db)).absolute()
     path = data_directory() / f"demo-{seed}.db"
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
@@ -77,31 +95,19 @@ def _database(given: Loaded, seed: int) -> Path:
     return path
 
 
-def _with_dashboard(child: EngineChild, loaded: Loaded) -> int:
-    from tui.app import DashboardOptions, run_dashboard  # noqa: PLC0415
+def _with_dashboard(child: EngineChild) -> int:
+    from tui.app import DashboardOptions, run_dashboard  # noqa: PLC0415 - a headless demo needs no Textual
 
-    jobs = asyncio.run(_submit(child))
-    options = DashboardOptions(read_only=False, theme=loaded.settings.theme, ascii=False, mouse=True, owns_engine=True)
+    jobs = asyncio.run(submit_jobs(child))
+    options = DashboardOptions(read_only=False, theme="dark", ascii=False, mouse=True, owns_engine=True)
     result = run_dashboard(child.connect, options)
     if int(result):
         return int(result)
     return asyncio.run(_finish(child, jobs)) if child.is_running else 0
 
 
-async def _submit(child: EngineChild) -> list[str]:
-    connection = await child.connect()
-    follower = Follower(connection, Narrator(Output.jsonl, is_silent=True))
-    reading = asyncio.create_task(follower.read())
-    try:
-        return [await follower.submit(operation) for operation in _operations()]
-    finally:
-        reading.cancel()
-        await connection.close()
-
-
-async def _run(child: EngineChild, *, headless: bool) -> int:
-    del headless
-    return await _finish(child, await _submit(child))
+async def _headless(child: EngineChild) -> int:
+    return await _finish(child, await submit_jobs(child))
 
 
 async def _finish(child: EngineChild, jobs: list[str]) -> int:
@@ -137,10 +143,6 @@ def _print_table(summaries: list[dict[str, Any]]) -> None:
             f"{found['requests'] + found['metadata_requests']:>9} {found['rows_inserted']:>11,} "
             f"{found['duration_seconds']:>8.1f}"
         )
-
-
-def _operations() -> list[Operation]:
-    return [make_operation(entry) for entry in OPERATIONS]
 
 
 @contextmanager
