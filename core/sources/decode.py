@@ -5,7 +5,7 @@ A page that is not JSON, or not an envelope, is Malformed as a whole.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,32 +18,30 @@ from core.text import clean
 RAW_LIMIT = 4_096
 
 
-class ErrorInfo(msgspec.Struct, rename="upper"):
-    """The vendor's error object; only what clients may rely on, everything optional."""
+class ErrorInfo(NamedTuple):
+    """What an answer's `Err` says: only what clients may rely on, everything optional.
 
-    type: int | None = None
+    `first` is the first available bar in UTC epoch seconds.
+    """
+
+    is_error: bool = False
     message: str = ""
-    other_info: dict[str, Any] = msgspec.field(default_factory=dict, name="other_info")
-
-    @property
-    def first(self) -> int | None:
-        first = self.other_info.get("first")
-        return first if isinstance(first, int) and not isinstance(first, bool) else None
+    first: int | None = None
 
 
 class _Failure(msgspec.Struct):
-    Err: ErrorInfo
+    Err: dict[str, Any]
 
 
 class _RawPage(msgspec.Struct):
     Data: list[msgspec.Raw]
-    Err: ErrorInfo
+    Err: dict[str, Any]
 
 
 @cache
 def page_decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any]:
     """Decodes a whole answer whose rows hold `columns`; built once for each choice of groups."""
-    envelope = msgspec.defstruct("Page", [("Data", list[row_type(columns)]), ("Err", ErrorInfo)])  # type: ignore[misc]
+    envelope = msgspec.defstruct("Page", [("Data", list[row_type(columns)]), ("Err", dict[str, Any])])  # type: ignore[misc]
     return msgspec.json.Decoder(envelope)
 
 
@@ -66,7 +64,7 @@ def decode_page(
         return _decode_rows(columns, body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise malformed(str(error), body) from error
-    return page.Data, [], page.Err
+    return page.Data, [], _error_info(page.Err)
 
 
 def _decode_rows(columns: tuple[Column, ...], body: bytes) -> tuple[list[Any], list[RejectedRow], ErrorInfo]:
@@ -83,7 +81,7 @@ def _decode_rows(columns: tuple[Column, ...], body: bytes) -> tuple[list[Any], l
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             text = bytes(raw)[:RAW_LIMIT].decode("utf-8", "replace")
             rejected.append(RejectedRow("type", clean(str(error)), text, _timestamp(raw)))
-    return rows, rejected, page.Err
+    return rows, rejected, _error_info(page.Err)
 
 
 class _Stamp(msgspec.Struct, rename="upper"):
@@ -98,18 +96,31 @@ def _timestamp(raw: msgspec.Raw) -> int | None:
 
 
 def first_row(body: bytes) -> dict[str, Any]:
-    """The first row of a page as a plain dict; empty when there is none."""
+    """The first row of a page as a plain dict; empty when there is none that can be read."""
     page = msgspec.json.decode(body, type=_RawPage)
-    row = msgspec.json.decode(page.Data[0]) if page.Data else {}
+    try:
+        row = msgspec.json.decode(page.Data[0]) if page.Data else {}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
     return row if isinstance(row, dict) else {}
 
 
 def decode_error(body: bytes) -> ErrorInfo:
     """The error object of an answer; an empty one when there is none to be read."""
     try:
-        return msgspec.json.decode(body, type=_Failure).Err
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _error_info(msgspec.json.decode(body, type=_Failure).Err)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ErrorInfo()
+
+
+def _error_info(err: dict[str, Any]) -> ErrorInfo:
+    message, info = err.get("message"), err.get("other_info")
+    first = info.get("first") if isinstance(info, dict) else None
+    return ErrorInfo(
+        is_error=bool(err),
+        message=message if isinstance(message, str) else "",
+        first=first if isinstance(first, int) and not isinstance(first, bool) else None,
+    )
 
 
 def malformed(detail: str, body: bytes) -> Malformed:
