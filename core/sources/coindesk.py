@@ -24,6 +24,7 @@ from core.windows import GRAINS, Window
 
 SANDBOX_HEADER = "X-Tapewatch-Sandbox"
 TOP_LIST_PAGE = 100
+LARGEST_ID = 2**53
 VOLUME_30D = "SPOT_MOVING_30_DAY_QUOTE_VOLUME_USD"
 ALL_STATUSES = "ACTIVE,IGNORED,RETIRED,EXPIRED,READY_FOR_DECOMMISSIONING,RETIRED_UNMAPPED"
 
@@ -67,9 +68,9 @@ class CoinDeskSource:
         answer = await self._get(f"{dataset.path}/{grain.path}", params)
         rows, rejected, err = decode_page(dataset, tuple(groups), answer.body)
         failpoint("after_parse")
-        if err.message or err.type is not None:
-            raise Transient(f"the vendor answered 200 with an error: {clean(err.message)}")
-        return Page(rows, self._date(answer), rejected, lambda: _constants(dataset, tuple(groups), answer.body))
+        if err.is_error:
+            raise Transient(f"the vendor answered 200 with an error: {clean(err.message) or 'without a message'}")
+        return Page(rows, self._date(answer), rejected, lambda: _constants(dataset, key, groups, answer.body))
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         answer = await self._get(
@@ -134,7 +135,7 @@ def _origin(mark: str | None) -> str:
 def _parse_date(headers: Mapping[str, str]) -> float | None:
     try:
         return parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 
@@ -160,14 +161,26 @@ def _not_found(err: ErrorInfo, about: str, said: str) -> SourceError:
     return Rejected(f"{about}: not found: {said}")
 
 
-def _constants(dataset: Dataset, groups: tuple[str, ...], body: bytes) -> dict[str, Any]:
-    """What the first row says about its series; an odd value is left out, rows are checked elsewhere."""
+def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: bytes) -> dict[str, Any]:
+    """What the first row says about its series; nothing when it belongs to another one.
+
+    A value of another type is left out, as is a name that cannot be one.
+    """
     row = first_row(body)
-    found = {"exchange_symbol": row.get("INSTRUMENT"), "instrument": row.get("MAPPED_INSTRUMENT")}
+    symbol, mapped = row.get("INSTRUMENT"), row.get("MAPPED_INSTRUMENT")
+    if key.instrument not in {symbol, mapped} or row.get("MARKET", key.market) != key.market:
+        return {}
+    names = {"exchange_symbol": symbol, "instrument": mapped}
+    found: dict[str, Any] = {name: text for name, text in names.items() if isinstance(text, str) and is_name(text)}
     for column in in_groups(dataset.constants, groups):
-        found[column.name] = row.get(column.field)
-    kinds = {column.name: column.kind for column in dataset.constants}
-    return {name: value for name, value in found.items() if isinstance(value, kinds.get(name, str))}
+        value = row.get(column.field)
+        if type(value) is not column.kind:
+            continue
+        if isinstance(value, str):
+            found[column.name] = clean(value)
+        elif 0 <= value <= LARGEST_ID:
+            found[column.name] = value
+    return found
 
 
 class _Mapping(msgspec.Struct):

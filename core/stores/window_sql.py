@@ -50,7 +50,8 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
         new_gaps = _write_gaps(db, commit)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
         failpoint("tx_cursor")
-    state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=True)
+    has_constants = commit.series.has_constants or bool(commit.constants)
+    state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=has_constants)
     if commit.history_start is not None:
         state = replace(state, history_start=commit.history_start)
     return Written(state=state, quarantined=quarantined, new_gaps=new_gaps, **counts)
