@@ -41,6 +41,7 @@ from core.windows import intersect, iso
 DRAIN_SECONDS = 3.0
 ASK_LIMITS_FROM = 100
 GIVE_UP_AFTER = 16
+RETRYING = "retrying:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Runner:
         self._listed: dict[SeriesKey, int | None] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._unexplained = 0
+        self._is_held = False
 
     async def run(self) -> None:
         """Never raises for what upstream or the store do; the job says how it ended."""
@@ -102,6 +104,7 @@ class Runner:
             raise
         finally:
             job.finished = self._tools.clock.wall()
+            job.waiting = ""
             self._enter(self._final_state())
             self._log(f"{job.state}: {job.windows_done} windows, {job.counters.rows_inserted:,} new rows")
 
@@ -136,6 +139,8 @@ class Runner:
         return replace(plan, metadata_requests=counters.metadata_requests)
 
     async def hold(self, held: bool) -> None:
+        """Hand out no windows until told otherwise; a job still planning is held once it has its plan."""
+        self._is_held = held
         if self.job.queue is not None:
             await self.job.queue.hold(held)
             self._enter("held" if held else "running")
@@ -191,6 +196,7 @@ class Runner:
         job.plan = plan
         job.windows_total = plan.requests
         job.queue = WorkQueue(plan.fetches())
+        job.queue.is_held = self._is_held
         for part in plan.series:
             reason = next((fetch.reason for fetch in part.fetches()), "")
             entry = SeriesProgress(part, part.series, windows_total=part.requests, reason=reason)
@@ -240,6 +246,8 @@ class Runner:
             self._give_up(entry, fetch, error)
         else:
             self._failures_in_a_row = 0
+            if self.job.waiting.startswith(RETRYING):
+                self.job.waiting = ""
             self._count(entry, fetch, outcome)
 
     async def _ask(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
@@ -315,6 +323,7 @@ class Runner:
         entry.retries += 1
         entry.error = clean(str(error))
         entry.is_dirty = self.job.is_dirty = True
+        self.job.waiting = f"{RETRYING} {entry.error}"
         self._tools.bus.publish(
             RetryScheduled(
                 job=self.job.id,

@@ -98,6 +98,8 @@ def _link(state: ViewState, moment: Moment) -> Line:
 
 _LIVELY = ("failed", "running", "waiting", "waiting_quota", "held", "planning", "cancelling", "queued")
 _URGENT = ("failed", "running", "waiting")
+_BRIEF = ("second", "minute")
+_BRIEF_IS_LOW = 0.2
 
 
 def _jobs(state: ViewState, *, short: bool = False) -> Line:
@@ -112,14 +114,16 @@ def _jobs(state: ViewState, *, short: bool = False) -> Line:
     ]
     over = sum(number for name, number in numbers.items() if name not in _LIVELY)
     if over and not short:
-        parts.append(Span(f"{over} over", "dim"))
+        parts.append(Span(f"{over} ended", "dim"))
     return join(parts or [Span(f"{len(state.jobs)} jobs", "dim")])
 
 
 def _quota(state: ViewState) -> Line:
     if state.quota is None or not state.quota.windows:
         return ()
-    worst = min(state.quota.windows, key=panels.share_left)
+    # A second's window empties and fills all the time; it is news only when it is nearly spent.
+    telling = [w for w in state.quota.windows if w.name not in _BRIEF or panels.share_left(w) < _BRIEF_IS_LOW]
+    worst = min(telling or state.quota.windows, key=panels.share_left)
     left = text.percent(worst.remaining, worst.limit)
     return (Span(f"quota {left} {text.fit(worst.name, 6).strip()}", panels.quota_style(panels.share_left(worst))),)
 
