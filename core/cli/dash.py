@@ -15,11 +15,12 @@ def dash(
     mouse: Annotated[bool, typer.Option("--mouse/--no_mouse", help="React to the mouse.")] = True,
 ) -> None:
     """The dashboard: attach to the engine of the store, or start one."""
-    from core.cli.interactive import offer_demo, show_dashboard  # noqa: PLC0415
+    from core.cli.interactive import is_first_visit, show_dashboard, wants_demo  # noqa: PLC0415
 
     loaded = settings(announce=False)
-    if offer_demo(loaded):
-        demo()
+    if is_first_visit(loaded):
+        if wants_demo(loaded):
+            demo()
         return
     code = show_dashboard(loaded, read_only=read_only, theme=theme, ascii_only=ascii_only, mouse=mouse)
     if code:

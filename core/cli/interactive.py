@@ -21,12 +21,14 @@ WELCOME = """There is no store at {path} yet.
 """
 
 
-def offer_demo(loaded: Loaded) -> bool:
-    """With no store and no engine yet: explain, and ask on a terminal whether to run the demo."""
-    path = sqlite_path(loaded.database)
-    if Path(path).exists() or holder(loaded) is not None:
-        return False
-    data(WELCOME.format(path=path))
+def is_first_visit(loaded: Loaded) -> bool:
+    """There is no store yet, and no engine about to make one."""
+    return not Path(sqlite_path(loaded.database)).exists() and holder(loaded) is None
+
+
+def wants_demo(loaded: Loaded) -> bool:
+    """Explain where to begin; on a terminal, ask whether to run the demo now."""
+    data(WELCOME.format(path=sqlite_path(loaded.database)))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     return input("Run the demo now? [y/N] ").strip().lower() in {"y", "yes"}

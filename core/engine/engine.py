@@ -144,6 +144,7 @@ class Engine:
     async def _run(self, job: Job) -> None:
         runner = self._runners[job.id]
         try:
+            await self.flush()  # a run that is killed has been in the journal from its start
             async with self._places:
                 await runner.run()
         except asyncio.CancelledError:
