@@ -83,7 +83,7 @@ def is_flawless(page_rows: list[Any], rows: list[tuple[Any, ...]], fields: Field
             _is_on_grid(columns[0], expected)
             and not any(_identity_fault(row, expected) for row in _distinct_identities(page_rows))
             and min((min(columns[at]) for at in fields.amounts), default=0) >= 0
-            and max((max(columns[at]) for at in fields.integers), default=0) <= LARGEST_INTEGER
+            and all(_are_storable(columns[at]) for at in fields.integers)
             and (not fields.prices or _prices_are_possible(*(columns[at] for at in fields.prices)))
         )
     except TypeError:
@@ -95,6 +95,12 @@ def _is_on_grid(stamps: tuple[int, ...], expected: Expected) -> bool:
     step, first = expected.grain.seconds, stamps[0]
     is_whole = stamps == tuple(range(first, first + len(stamps) * step, step)) and first % step == 0
     return is_whole and first >= expected.window.start and stamps[-1] < expected.window.end
+
+
+def _are_storable(integers: Sequence[int | None]) -> bool:
+    """Whether a column of integers, absent ones aside, lies in what a database can hold."""
+    present = list(filter(None, integers))
+    return not present or (min(present) >= 0 and max(present) <= LARGEST_INTEGER)
 
 
 def _prices_are_possible(
@@ -119,7 +125,7 @@ def _fields(dataset: Dataset, groups: tuple[str, ...]) -> Fields:
         values=attrgetter("timestamp", *names),
         prices=tuple(places[name] for name in PRICES) if "open" in places else (),
         amounts=tuple(at for name, at in places.items() if name.startswith(AMOUNTS)),
-        integers=tuple(places[c.name] for c in columns if c.kind is int and c.name.startswith(AMOUNTS)),
+        integers=tuple(places[column.name] for column in columns if column.kind is int),
     )
 
 
@@ -170,7 +176,7 @@ def row_fault(row: Any, values: tuple[Any, ...], fields: Fields, expected: Expec
         return "missing_field"
     if any(amount < 0 for amount in amounts):
         return "negative_amount"
-    if any(values[at] > LARGEST_INTEGER for at in fields.integers):
+    if not _are_storable([values[at] for at in fields.integers]):
         return "integer_range"
     return price_fault(*(values[at] for at in fields.prices)) if fields.prices else None
 

@@ -1,0 +1,322 @@
+"""The quality gate: every reason a row can be refused for, and that the fast look agrees with the slow one."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.datasets import FUTURES_OHLCV, INDICES_OHLCV, SPOT_OHLCV, Dataset, SeriesKey
+from core.errors import Malformed
+from core.monitoring.quality import Checked, check_page, price_fault
+from core.records import in_groups, row_type
+from core.sources import Page, RejectedRow
+from core.windows import GRAINS, MINUTE, Window
+
+GROUPS = SPOT_OHLCV.default_groups
+KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
+WINDOW = Window(6_000, 6_600)
+STAMPS = range(6_000, 6_600, 60)
+GOOD = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0}
+
+
+def make_row(ts: int, dataset: Dataset = SPOT_OHLCV, groups: tuple[str, ...] = GROUPS, **fields: Any) -> Any:
+    columns = in_groups(dataset.columns, groups)
+    values: dict[str, Any] = {column.name: column.kind(1) for column in columns}
+    values |= {name: value for name, value in GOOD.items() if name in values}
+    identity = {"unit": "MINUTE", "market": "kraken", "instrument": "XXBTZUSD", "mapped_instrument": "BTC-USD"}
+    return row_type(columns)(**{"timestamp": ts, **identity, **values, **fields})
+
+
+def make_rows(**fields: Any) -> list[Any]:
+    return [make_row(ts, **fields) for ts in STAMPS]
+
+
+def check(rows: list[Any], rejected: tuple[RejectedRow, ...] = (), window: Window = WINDOW, **how: Any) -> Checked:
+    dataset = how.get("dataset", SPOT_OHLCV)
+    page = Page(rows, 9_999, list(rejected))
+    return check_page(dataset, how.get("key", KEY), how.get("groups", GROUPS), window, page, how.get("symbol"))
+
+
+def test_a_right_page_passes_as_it_is() -> None:
+    checked = check(make_rows())
+    assert [row[0] for row in checked.rows] == list(STAMPS)
+    assert checked.rejected == []
+    assert checked.columns == tuple(column.name for column in in_groups(SPOT_OHLCV.columns, GROUPS))
+    assert dict(zip(checked.columns, checked.rows[0][1:], strict=True)) == {
+        name: getattr(make_row(0), name) for name in checked.columns
+    }
+
+
+def test_an_empty_page_is_no_error() -> None:
+    assert check([]) == Checked(check(make_rows()).columns, [], [])
+
+
+REASONS: list[tuple[str, dict[str, Any]]] = [
+    ("alignment", {"timestamp": 6_061}),
+    ("outside_window", {"timestamp": 6_600}),
+    ("outside_window", {"timestamp": 5_940}),
+    ("outside_window", {"timestamp": -60}),
+    ("timestamp_unit", {"timestamp": 6_060_000}),
+    ("timestamp_unit", {"timestamp": 10**24}),
+    ("unit", {"unit": "HOUR"}),
+    ("unit", {"unit": ""}),
+    ("another_market", {"market": "coinbase"}),
+    ("another_instrument", {"instrument": "XETHZUSD", "mapped_instrument": "ETH-USD"}),
+    ("another_instrument", {"instrument": "XETHZUSD", "mapped_instrument": None}),
+    ("missing_field", {"open": None}),
+    ("missing_field", {"volume": None}),
+    ("missing_field", {"total_trades": None}),
+    ("negative_amount", {"volume": -1e-9}),
+    ("negative_amount", {"total_trades_buy": -1}),
+    ("integer_range", {"total_trades": 2**63}),
+    ("integer_range", {"total_trades_unknown": 10**40}),
+    ("price_not_positive", {"low": 0.0}),
+    ("price_not_positive", {"low": -1.0}),
+    ("close_outside_range", {"close": 12.1}),
+    ("close_outside_range", {"close": 8.9}),
+    ("close_outside_range", {"high": 8.0}),
+    ("open_outside_range", {"open": 12.1}),
+    ("open_outside_range", {"open": 8.9}),
+]
+
+
+@pytest.mark.parametrize(("reason", "wrong"), REASONS, ids=[f"{reason}-{next(iter(w))}" for reason, w in REASONS])
+def test_a_row_is_refused_for_its_reason_and_the_others_pass(reason: str, wrong: dict[str, Any]) -> None:
+    rows = make_rows()
+    rows[1] = make_row(**{"ts": 6_060, **({k: v for k, v in wrong.items() if k != "timestamp"})})
+    if "timestamp" in wrong:
+        rows[1] = make_row(wrong["timestamp"])
+    checked = check(rows)
+    assert [row[0] for row in checked.rows] == [ts for ts in STAMPS if ts != 6_060]
+    [bad] = checked.rejected
+    assert bad.reason == reason
+    assert bad.ts == rows[1].timestamp
+    assert reason in bad.detail
+    assert '"TIMESTAMP":' in bad.raw
+
+
+@pytest.mark.parametrize("fields", [{"volume": 0.0, "total_trades": 0}, {"total_trades": 2**63 - 1}, {"open": 12.0}])
+def test_extremes_that_are_possible_pass(fields: dict[str, Any]) -> None:
+    assert len(check(make_rows(**fields)).rows) == len(STAMPS)
+
+
+def test_an_instrument_is_known_by_either_of_its_names() -> None:
+    own = {"instrument": "XXBTZUSD", "mapped_instrument": "BTC-USD"}
+    assert len(check(make_rows(**own), key=KEY._replace(instrument="XXBTZUSD")).rows) == len(STAMPS)
+    renamed = {"instrument": "XXBTZUSD", "mapped_instrument": None}
+    assert len(check(make_rows(**renamed), symbol="XXBTZUSD").rows) == len(STAMPS)
+    # A row that says nothing about itself was asked for without the ID group.
+    silent = {"instrument": None, "mapped_instrument": None, "market": None}
+    assert len(check(make_rows(**silent)).rows) == len(STAMPS)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("first_trade_timestamp", 2**63),
+        ("last_trade_timestamp", -(2**63) - 1),
+        ("high_trade_timestamp", 10**30),
+        ("low_trade_timestamp", -(10**30)),
+    ],
+)
+def test_no_integer_column_can_overflow_the_database(column: str, value: int) -> None:
+    rows = [make_row(ts, groups=SPOT_OHLCV.groups) for ts in STAMPS]
+    rows[1] = make_row(6_060, groups=SPOT_OHLCV.groups, **{column: value})
+    checked = check(rows, groups=SPOT_OHLCV.groups)
+    assert [(bad.reason, bad.ts) for bad in checked.rejected] == [("integer_range", 6_060)]
+
+
+def test_trades_may_be_absent_from_an_idle_bar() -> None:
+    names = [column.name for column in in_groups(SPOT_OHLCV.columns, ["OHLC_TRADE"])]
+    rows = [make_row(ts, groups=SPOT_OHLCV.groups, **dict.fromkeys(names)) for ts in STAMPS]
+    assert len(check(rows, groups=SPOT_OHLCV.groups).rows) == len(STAMPS)
+
+
+@pytest.mark.parametrize("dataset", [FUTURES_OHLCV, INDICES_OHLCV], ids=lambda dataset: dataset.name)
+def test_the_other_data_types_are_checked_alike(dataset: Dataset) -> None:
+    groups = dataset.groups
+    rows = [make_row(ts, dataset, groups) for ts in STAMPS]
+    assert len(check(rows, dataset=dataset, groups=groups).rows) == len(STAMPS)
+    rows[3] = make_row(6_180, dataset, groups, quote_volume=-1.0)
+    assert [bad.reason for bad in check(rows, dataset=dataset, groups=groups).rejected] == ["negative_amount"]
+
+
+def test_groups_without_prices_are_checked_for_the_rest() -> None:
+    groups = ("ID", "MAPPING", "VOLUME")
+    rows = [make_row(ts, groups=groups) for ts in STAMPS]
+    assert len(check(rows, groups=groups).rows) == len(STAMPS)
+    rows[0] = make_row(6_000, groups=groups, volume_sell=-1.0)
+    assert [bad.reason for bad in check(rows, groups=groups).rejected] == ["negative_amount"]
+
+
+def test_a_single_column_is_a_row_all_the_same() -> None:
+    groups = ("ID", "MESSAGE")
+    rows = [make_row(ts, INDICES_OHLCV, groups) for ts in STAMPS]
+    assert check(rows, dataset=INDICES_OHLCV, groups=groups).rows == [(ts, 1) for ts in STAMPS]
+
+
+def test_any_order_and_repetition_gives_the_same_rows(seed: int) -> None:
+    chance = random.Random(seed)
+    expected = check(make_rows()).rows
+    for _ in range(50):
+        rows = make_rows() + chance.sample(make_rows(), chance.randint(0, 10))
+        chance.shuffle(rows)
+        assert check(rows).rows == expected
+
+
+def test_of_two_rows_for_one_slot_the_last_counts() -> None:
+    rows = [*make_rows(), make_row(6_000, close=10.5)]
+    assert check(rows).rows[0][4] == 10.5
+
+
+def test_rows_that_came_rejected_stay_so() -> None:
+    earlier = RejectedRow("type", "was text", "{}", 6_060)
+    rows = [row for row in make_rows() if row.timestamp != 6_060]
+    checked = check(rows, (earlier,))
+    assert checked.rejected == [earlier]
+    assert len(checked.rows) == len(STAMPS) - 1
+
+
+@pytest.mark.parametrize("count", range(11))
+def test_more_than_half_unusable_means_another_answer(count: int) -> None:
+    rows = [make_row(ts, unit="HOUR" if at < count else "MINUTE") for at, ts in enumerate(STAMPS)]
+    if count <= 5:
+        assert len(check(rows).rows) == 10 - count
+        return
+    with pytest.raises(Malformed, match=f"{count} of 10 rows are unusable") as caught:
+        check(rows)
+    assert caught.value.reason == "unit"
+    assert caught.value.raw.startswith(b'{"TIMESTAMP":6000')
+
+
+def test_a_field_that_was_renamed_refuses_the_whole_answer() -> None:
+    with pytest.raises(Malformed) as caught:
+        check(make_rows(volume=None))
+    assert caught.value.reason == "missing_field"
+
+
+def test_another_instruments_answer_is_refused() -> None:
+    with pytest.raises(Malformed) as caught:
+        check(make_rows(instrument="XETHZUSD", mapped_instrument="ETH-USD"))
+    assert caught.value.reason == "another_instrument"
+
+
+def test_bars_that_the_vendor_added_from_before_are_surplus_not_faults() -> None:
+    """It counts back from its own last bar: a window that reaches beyond brings older ones."""
+    rows = [make_row(ts) for ts in range(5_700, 6_300, 60)]
+    checked = check(rows)
+    assert [row[0] for row in checked.rows] == list(range(6_000, 6_300, 60))
+    assert (checked.rejected, checked.surplus) == ([], 5)
+    beyond = check([make_row(ts) for ts in range(5_000 - 5_000 % 60, 5_400, 60)])
+    assert (beyond.rows, beyond.rejected) == ([], [])
+    assert beyond.surplus > 5
+
+
+def test_older_bars_of_a_full_window_are_faults() -> None:
+    checked = check([make_row(5_940), *make_rows()])
+    assert [bad.reason for bad in checked.rejected] == ["outside_window"]
+    assert checked.surplus == 0
+
+
+# --- against a reference that looks at one row at a time and knows no fast path
+
+
+def reference(row: Any, window: Window) -> bool:
+    """Whether a spot row of the default groups may be stored."""
+    numbers = [getattr(row, name) for name in check(make_rows()).columns]
+    if row.timestamp % 60 or not window.start <= row.timestamp < window.end or row.unit != "MINUTE":
+        return False
+    if row.market not in {None, "kraken"} or row.mapped_instrument != "BTC-USD" or None in numbers:
+        return False
+    open_, high, low, close, *amounts = numbers
+    if min(amounts) < 0 or max(amounts[:4]) >= 2**63:
+        return False
+    return 0 < low <= min(open_, close) and max(open_, close) <= high
+
+
+PRICE = st.one_of(st.just(10.0), st.sampled_from([9.0, 11.0, 0.0, -1.0, None]), st.floats(5, 15))
+AMOUNT = st.one_of(st.just(1.0), st.sampled_from([0.0, -0.0, -1.0, None, 1e300]))
+COUNT = st.one_of(st.just(1), st.sampled_from([0, -1, None, 2**63 - 1, 2**63]))
+
+
+@st.composite
+def pages(draw):
+    """Pages most of which are right: on the grid, with a few odd values."""
+    rows = []
+    for ts in STAMPS[: draw(st.integers(0, 10))]:
+        fields: dict[str, Any] = {}
+        if draw(st.integers(0, 3)) == 0:
+            fields = draw(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "open": PRICE,
+                        "high": PRICE,
+                        "low": PRICE,
+                        "close": PRICE,
+                        "volume": AMOUNT,
+                        "quote_volume_sell": AMOUNT,
+                        "total_trades": COUNT,
+                        "unit": st.sampled_from(["MINUTE", "HOUR"]),
+                        "market": st.sampled_from(["kraken", "coinbase", None]),
+                        "mapped_instrument": st.sampled_from(["BTC-USD", "ETH-USD"]),
+                        "timestamp": st.sampled_from([ts, ts + 60, ts + 1, 6_600, 5_940]),
+                    },
+                )
+            )
+        rows.append(make_row(fields.pop("timestamp", ts), **fields))
+    return draw(st.permutations(rows)) if draw(st.booleans()) else rows
+
+
+@given(pages())
+def test_the_gate_agrees_with_the_reference(rows: list[Any]) -> None:
+    usable = {row.timestamp: row for row in rows if reference(row, WINDOW)}
+    try:
+        checked = check(rows)
+    except Malformed:
+        assert 2 * sum(not reference(row, WINDOW) for row in rows) > len(rows)
+        return
+    assert [row[0] for row in checked.rows] == sorted(usable)
+    assert checked.rows == [
+        tuple(getattr(usable[row[0]], name) for name in ("timestamp", *checked.columns)) for row in checked.rows
+    ]
+    unusable = [row for row in rows if not reference(row, WINDOW)]
+    assert len(checked.rejected) + checked.surplus == len(unusable)
+    assert 2 * len(checked.rejected) <= len(rows)
+
+
+@given(pages())
+def test_nothing_is_dropped_in_silence(rows: list[Any]) -> None:
+    """Received = usable slots + repeats + rejected + surplus."""
+    try:
+        checked = check(rows)
+    except Malformed:
+        return
+    repeats = len([row for row in rows if reference(row, WINDOW)]) - len(checked.rows)
+    assert len(rows) == len(checked.rows) + repeats + len(checked.rejected) + checked.surplus
+
+
+NUMBER = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, 1.0, 2.0, 3.0]))
+
+
+@given(NUMBER, NUMBER, NUMBER, NUMBER)
+def test_price_faults_against_the_rule_in_words(open_, high, low, close) -> None:
+    fault = price_fault(open_, high, low, close)
+    if None in (open_, high, low, close):
+        assert fault == "missing_field"
+        return
+    encloses = low <= open_ <= high and low <= close <= high
+    assert (fault is None) == (low > 0 and encloses)
+
+
+@pytest.mark.parametrize("grain", GRAINS.values(), ids=GRAINS)
+def test_every_grain_has_its_unit(grain) -> None:
+    key = KEY._replace(interval=grain.name)
+    window = Window(0, 3 * grain.seconds)
+    rows = [make_row(ts, unit=grain.unit) for ts in range(0, window.end, grain.seconds)]
+    assert len(check(rows, window=window, key=key).rows) == 3
+    wrong = "HOUR" if grain is MINUTE else "MINUTE"
+    with pytest.raises(Malformed):
+        check([make_row(row.timestamp, unit=wrong) for row in rows], window=window, key=key)
