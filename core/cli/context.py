@@ -1,7 +1,8 @@
 """What every command needs: the settings, and the first line on stderr that names them."""
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -35,8 +36,15 @@ def words(text: str) -> None:
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except (OSError, ValueError):
+    except OSError:
+        leave(sys.stderr)
+    except ValueError:
         pass
+
+
+def leave(stream: TextIO) -> None:
+    """The reader of `stream` went away: what is still buffered goes to nobody, so that the exit is silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def data(text: str) -> None:

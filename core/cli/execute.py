@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from core.app import App, key_fingerprint, make_plan, open_app
-from core.cli.context import words
+from core.cli.context import leave, words
 from core.cli.options import Output
 from core.cli.report import (
     Narrator,
@@ -99,7 +100,10 @@ async def run_operations(
     if detach and executor.was_handed_over:
         return 0
     if summaries:
-        print_summary(batch_summary(summaries) if is_batch else summaries[0], output)
+        try:
+            print_summary(batch_summary(summaries) if is_batch else summaries[0], output)
+        except BrokenPipeError:
+            leave(sys.stdout)  # the exit code tells of the run, whoever still listens
     if interrupts.number:
         return interrupts.exit_code
     return executor.refusal_code or exit_code(summaries)
@@ -246,10 +250,16 @@ class Follower:
         if isinstance(event, RunSummary):
             self._expect(event.job)
             if not self._ended[event.job].done():
-                self._ended[event.job].set_result(dict(event.summary))
+                self._ended[event.job].set_result(as_summary(event))
         elif isinstance(event, JobChanged) and event.job not in self._ended:
             return
         self._narrator.hear(event)
+
+
+def as_summary(event: RunSummary) -> dict[str, Any]:
+    """The event as `--output json` prints it: without what only the bus and a batch add."""
+    left_out = {"event", "seq", "time", "job", "operations"}
+    return {name: value for name, value in msgspec.to_builtins(event).items() if name not in left_out}
 
 
 def given(operation: Operation) -> dict[str, Any]:
