@@ -13,10 +13,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from core.cache import open_cache
 from core.config import Loaded
-from core.control import ControlServer, runtime_directory
+from core.control import ControlServer, Handler, runtime_directory
 from core.datasets import SeriesKey
 from core.engine.alerts import Alerts
 from core.engine.clock import LoopClock
@@ -25,6 +26,7 @@ from core.engine.ingest import Ingest
 from core.engine.job import Job
 from core.engine.permits import Permits
 from core.engine.runner import Runner, RunnerOptions, Tools
+from core.errors import ConfigError
 from core.events import PROTOCOL, AlertChanged, Bus, Hello
 from core.limits import Quota
 from core.monitoring.health import Sampler
@@ -71,7 +73,8 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         stack.push_async_callback(store.close)
         tools = await _tools(loaded, store, stack)
         engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
-        server = ControlServer(tools.bus, _hello(loaded, kind, name), engine.handle)
+        handle = _no_new_jobs(engine) if kind == "command" else engine.handle
+        server = ControlServer(tools.bus, _hello(loaded, kind, name), handle)
         engine.sampler = _sampler(engine, server)
         await stack.enter_async_context(server.listening(socket))
         if loaded.settings.engine.group_readable_socket:
@@ -162,6 +165,17 @@ def _sampler(engine: Engine, server: ControlServer) -> Sampler:
         in_flight=lambda: engine.tools.permits.quota.in_flight,
         clients=lambda: server.clients,
     )
+
+
+def _no_new_jobs(engine: Engine) -> Handler:
+    """A command's engine ends with its own jobs, so it takes no others."""
+
+    async def handle(command: str, args: Mapping[str, Any]) -> object:
+        if command in {"submit", "retry"}:
+            raise ConfigError("this engine belongs to a command and ends with it; start one with: tapewatch dash")
+        return await engine.handle(command, args)
+
+    return handle
 
 
 def _holder(loaded: Loaded, kind: str, socket: Path) -> Holder:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from core import records
 from core.errors import ConfigError
 from core.records import Column
+from core.text import clean
 from core.windows import DAY, HOUR, MINUTE, Grain
 
 PAGE_CAP = {DAY: 5_000, HOUR: 2_000, MINUTE: 2_000}
@@ -41,7 +42,8 @@ class Dataset:
     def parse_groups(self, text: str | None) -> tuple[str, ...]:
         """Groups named by `LIST` or `ALL`, in the vendor's order; None means the default ones.
 
-        Raises ConfigError naming the group that does not exist and those that do.
+        Raises ConfigError naming the group that does not exist and those that do, and when the groups
+        hold nothing that could be stored.
         """
         if not text:
             return self.default_groups
@@ -49,9 +51,17 @@ class Dataset:
             return self.groups
         asked = {name.strip().upper() for name in text.split(",") if name.strip()}
         if unknown := sorted(asked - set(self.groups)):
-            raise ConfigError(f"--groups: {self.name} has no group {unknown[0]}; it has {', '.join(self.groups)}")
+            raise ConfigError(
+                f"--groups: {self.name} has no group {clean(unknown[0])}; it has {', '.join(self.groups)}"
+            )
+        if not records.in_groups(self.columns, asked):
+            raise ConfigError(f"--groups: {clean(text)!r} holds no values of a bar; add one of {self._value_groups}")
         # Rows cannot be matched to their series without the ids, so these two always come along.
         return tuple(name for name in self.groups if name in asked or name in {"ID", "MAPPING"})
+
+    @property
+    def _value_groups(self) -> str:
+        return ", ".join(dict.fromkeys(column.group for column in self.columns))
 
 
 class SeriesKey(NamedTuple):
@@ -70,7 +80,7 @@ class SeriesKey(NamedTuple):
         """Raises ConfigError unless `text` has the four parts."""
         parts = text.split("/")
         if len(parts) != 4 or parts[0] not in DATASETS:
-            raise ConfigError(f"{text!r} is not a series; write data_type/market/instrument/interval")
+            raise ConfigError(f"{clean(text)!r} is not a series; write data_type/market/instrument/interval")
         return cls(*parts)
 
 

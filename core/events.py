@@ -220,10 +220,31 @@ class LogLine(Event, frozen=True, kw_only=True, tag="log"):
 
 
 class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
-    """The object that `--output json` prints, when a job ends."""
+    """How a job ended: the object that `--output json` prints, of one job or of a batch.
 
-    job: str
-    summary: dict[str, object]
+    `status`: complete, complete_with_gaps, waiting_quota, failed, cancelled. `operations` holds the
+    summaries of a batch.
+    """
+
+    job: str = ""
+    run_id: str = ""
+    data_type: str = ""
+    status: str = ""
+    series: int = 0
+    windows: int = 0
+    requests: int = 0
+    metadata_requests: int = 0
+    retries: int = 0
+    rows_fetched: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_quarantined: int = 0
+    gaps_open: int = 0
+    cache: dict[str, int] = {}
+    duration_seconds: float = 0.0
+    errors: list[str] = []
+    operations: list[dict[str, object]] = []
 
     def key(self) -> str:
         return f"summary:{self.job}"

@@ -90,22 +90,30 @@ def make_operation(given: Mapping[str, Any], where: str = "") -> Operation:
     """
     fields: dict[str, Any] = {}
     for key, value in given.items():
-        name = key.replace("-", "_")
+        name = str(key).replace("-", "_")
         name = ALIASES.get(name, name)
         if name in IGNORED or value is None:
             continue
-        fields[name] = _listed(value) if name in {"market", "instrument"} else value
+        if name in fields:
+            raise ConfigError(f"{where}{name} is given twice, once as {clean(str(key))!r}")
+        fields[name] = value
     _known_keys(fields, where)
-    if fields.get("data_type") not in DATASETS:
-        raise ConfigError(f"{where}data_type {fields.get('data_type')!r} is not one of {', '.join(DATASETS)}")
-    if isinstance(fields.get("groups"), list):
+    for name in ("market", "instrument", "groups"):
+        if name in fields:
+            fields[name] = _listed(fields[name], f"{where}{name}")
+    if "groups" in fields:
         fields["groups"] = ",".join(fields["groups"])
+    if str(fields.get("data_type")) not in DATASETS:
+        raise ConfigError(f"{where}data_type {fields.get('data_type')!r} is not one of {', '.join(DATASETS)}")
     try:
         operation = msgspec.convert(fields, Operation)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}{error}") from error
-    _check(operation, where)
-    return operation
+    try:
+        _check(operation)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from None
+    return msgspec.structs.replace(operation, label=clean(operation.label, 100))
 
 
 def read_batch(path: Path) -> list[Operation]:
@@ -125,9 +133,11 @@ def read_batch(path: Path) -> list[Operation]:
     return [make_operation(entry, f"{path}: operation {at}: ") for at, entry in enumerate(entries, 1)]
 
 
-def _listed(value: Any) -> tuple[str, ...]:
-    parts = [value] if isinstance(value, str) else list(value)
-    return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip())
+def _listed(value: Any, where: str) -> tuple[str, ...]:
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise ConfigError(f"{where}: write a text or a list of texts")
+    return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
 
 
 def _known_keys(fields: Mapping[str, Any], where: str) -> None:
@@ -139,7 +149,7 @@ def _known_keys(fields: Mapping[str, Any], where: str) -> None:
             raise ConfigError(f"{where}unknown option {clean(name)!r}{hint}")
 
 
-def _check(operation: Operation, where: str) -> None:
+def _check(operation: Operation) -> None:
     choices = {
         "interval": (operation.interval, tuple(GRAINS)),
         "order": (operation.order, ("newest", "oldest")),
@@ -147,26 +157,26 @@ def _check(operation: Operation, where: str) -> None:
     }
     for name, (value, allowed) in choices.items():
         if value not in allowed:
-            raise ConfigError(f"{where}--{name} {value!r}: choose {', '.join(a for a in allowed if a)}")
+            raise ConfigError(f"--{name} {value!r}: choose {', '.join(a for a in allowed if a)}")
     ranges = {
         "pair_limit": (operation.count, 1, 100_000),
         "recheck": (operation.recheck, 0, 1_000),
         "parallel_workers": (operation.parallel_workers, 1, 64),
-        "max_requests": (operation.max_requests or 1, 1, 10**9),
+        "max_requests": (1 if operation.max_requests is None else operation.max_requests, 1, 10**9),
     }
     for name, (number, low, high) in ranges.items():
         if not low <= number <= high:
-            raise ConfigError(f"{where}--{name} {number}: must be from {low} to {high}")
+            raise ConfigError(f"--{name} {number}: must be from {low} to {high}")
     for name in (*operation.market, *operation.instrument):
         if not is_name(name):
-            raise ConfigError(f"{where}{clean(name)!r} cannot be the name of a market or an instrument")
+            raise ConfigError(f"{clean(name)!r} cannot be the name of a market or an instrument")
     operation.dataset.parse_groups(operation.groups)
-    _check_range(operation, where)
+    _check_range(operation)
 
 
-def _check_range(operation: Operation, where: str) -> None:
+def _check_range(operation: Operation) -> None:
     start, end = operation.span(0)
     if operation.start and end is not None and start is not None and start >= end:
-        raise ConfigError(f"{where}--start {operation.start} is not before --end {operation.end}")
+        raise ConfigError(f"--start {operation.start} is not before --end {operation.end}")
     if operation.full_refresh and not operation.yes and not operation.start:
-        raise ConfigError(f"{where}--full_refresh buys everything again; name a range with --start, or add --yes")
+        raise ConfigError("--full_refresh buys everything again; name a range with --start, or add --yes")

@@ -299,8 +299,8 @@ class _Draft:
         self.say("warning", words, event.series, event)
 
     def summary(self, event: RunSummary) -> None:
-        status = event.summary.get("status", "")
-        rows = event.summary.get("rows_inserted", 0)
+        status = event.status
+        rows = event.rows_inserted
         words = f"job {event.job} ended: {status}, {rows} rows inserted"
         self.say("info", words, "engine", event)
 

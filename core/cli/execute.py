@@ -14,6 +14,7 @@ import msgspec
 
 from core.app import App, key_fingerprint, make_plan, open_app
 from core.cli.context import leave, words
+from core.cli.engines import EngineChild, holder
 from core.cli.options import Output
 from core.cli.report import (
     Narrator,
@@ -29,7 +30,7 @@ from core.errors import ConfigError, StoreBusy, TapewatchError
 from core.events import AnyEvent, JobChanged, RunSummary, Snapshot
 from core.operations import Operation
 from core.stores import sqlite_path
-from core.stores.lock import Holder, lock_path, read_holder
+from core.stores.lock import Holder, describe, lock_path
 
 POLL_SECONDS = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -127,12 +128,14 @@ class _Executor:
         has_said = False
         while True:
             try:
+                if self._detach:
+                    return await self._to_engine_of_its_own(operations)
                 async with open_app(self._loaded, "command") as app:
                     return await self._run_here(app, operations)
             except StoreBusy as busy:
-                holder = read_holder(lock_path(sqlite_path(self._loaded.database)))
-                if holder is not None and holder.takes_jobs:
-                    return await self._hand_over(holder, operations)
+                found = holder(self._loaded)
+                if found is not None and found.takes_jobs:
+                    return await self._hand_over(found, operations)
                 if time.monotonic() >= deadline:
                     raise
                 if not has_said:
@@ -149,8 +152,6 @@ class _Executor:
         return True
 
     async def _run_here(self, app: App, operations: Sequence[Operation]) -> list[dict[str, Any]]:
-        if self._detach:
-            words("no running engine takes the job; --detach has nothing to hand it to, running here")
         app.bus.listen(self.narrator.hear)
         summaries = []
         for operation in operations:
@@ -169,11 +170,24 @@ class _Executor:
                 break
         return summaries
 
-    async def _hand_over(self, holder: Holder, operations: Sequence[Operation]) -> list[dict[str, Any]]:
-        _check_holder(self._loaded, holder)
-        connection = await Connection.open(Path(holder.socket))
+    async def _to_engine_of_its_own(self, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        """Hand over to an engine that goes on without us. Raises StoreBusy for a command's engine."""
+        found = holder(self._loaded)
+        if found is not None and not found.takes_jobs:
+            raise StoreBusy(describe(found, lock_path(sqlite_path(self._loaded.database))))
+        if found is not None:
+            return await self._hand_over(found, operations)
+        connection = await EngineChild(self._loaded).connect()
         try:
-            words(f"the {holder.kind}'s engine (pid {holder.pid}) holds the store: the job runs there")
+            return await self._follow(connection, operations)
+        finally:
+            await connection.close()
+
+    async def _hand_over(self, found: Holder, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+        _check_holder(self._loaded, found)
+        connection = await Connection.open(Path(found.socket))
+        try:
+            words(f"the {found.kind}'s engine (pid {found.pid}) holds the store: the job runs there")
             return await self._follow(connection, operations)
         finally:
             await connection.close()
@@ -268,11 +282,11 @@ def given(operation: Operation) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _check_holder(loaded: Loaded, holder: Holder) -> None:
-    if holder.source != loaded.settings.base_url:
+def _check_holder(loaded: Loaded, found: Holder) -> None:
+    if found.source != loaded.settings.base_url:
         raise ConfigError(
-            f"the engine that holds the store (pid {holder.pid}) talks to {holder.source}, "
+            f"the engine that holds the store (pid {found.pid}) talks to {found.source}, "
             f"this command to {loaded.settings.base_url}; use the same --base_url or another --db"
         )
-    if holder.key != key_fingerprint(loaded.key):
-        raise ConfigError(f"the engine that holds the store (pid {holder.pid}) uses another API key")
+    if found.key != key_fingerprint(loaded.key):
+        raise ConfigError(f"the engine that holds the store (pid {found.pid}) uses another API key")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,10 @@ def exit_code(summaries: Sequence[Mapping[str, Any]]) -> int:
 
 
 def print_summary(summary: Mapping[str, Any], output: Output) -> None:
-    if output is not Output.text:
+    if output is Output.jsonl:
+        data(encode(RunSummary(time=time.time(), **summary)).decode())
+        return
+    if output is Output.json:
         data(json.dumps(summary))
         return
     for name in ("data_type", "status", *SUMMED, "duration_seconds"):

@@ -159,7 +159,7 @@ class Engine:
         self._publish_progress(job)
         self._alert(job)
         self.tools.bus.publish(job.view())
-        self.tools.bus.publish(RunSummary(job=job.id, summary=job.summary()))
+        self.tools.bus.publish(RunSummary(job=job.id, **job.summary()))
         self.idle_since = self.tools.clock.monotonic()
         job.queue = None
         self._finished.append(job.id)

@@ -24,6 +24,7 @@ LARGEST_INTEGER = 2**63 - 1
 DRIFT_SHARE = 0.5
 PRICES = ("open", "high", "low", "close")
 AMOUNTS = ("volume", "quote_volume", "total_", "number_of")
+ADAPTIVE_ONLY = ("top_tier", "direct")  # volumes that only cadli and its kin have (contract 1.12)
 
 
 class Checked(NamedTuple):
@@ -45,6 +46,7 @@ class Fields(NamedTuple):
     values: Callable[[Any], tuple[Any, ...]]
     prices: tuple[int, ...]
     amounts: tuple[int, ...]
+    optional: tuple[int, ...]
     integers: tuple[int, ...]
 
 
@@ -125,6 +127,7 @@ def _fields(dataset: Dataset, groups: tuple[str, ...]) -> Fields:
         values=attrgetter("timestamp", *names),
         prices=tuple(places[name] for name in PRICES) if "open" in places else (),
         amounts=tuple(at for name, at in places.items() if name.startswith(AMOUNTS)),
+        optional=tuple(at for name, at in places.items() if any(word in name for word in ADAPTIVE_ONLY)),
         integers=tuple(places[column.name] for column in columns if column.kind is int),
     )
 
@@ -171,10 +174,9 @@ def row_fault(row: Any, values: tuple[Any, ...], fields: Fields, expected: Expec
     identity = (row.unit, row.market, row.instrument, row.mapped_instrument)
     if (reason := _identity_fault(identity, expected)) is not None:
         return reason
-    amounts = [values[at] for at in fields.amounts]
-    if any(amount is None for amount in amounts):
+    if any(values[at] is None and at not in fields.optional for at in fields.amounts):
         return "missing_field"
-    if any(amount < 0 for amount in amounts):
+    if any(values[at] is not None and values[at] < 0 for at in fields.amounts):
         return "negative_amount"
     if not _are_storable([values[at] for at in fields.integers]):
         return "integer_range"

@@ -65,7 +65,7 @@ def facts(text: str) -> list[LogLine | GapFound | RunSummary]:
     return [
         LogLine(level=text, text=text, source=text),
         GapFound(job="j-0002", series=text, start=-(10**15), end=10**15, cause=text),
-        RunSummary(job=text, summary={"status": text, "rows_inserted": text}),
+        RunSummary(job=text, status=text, errors=[text]),
     ]
 
 

@@ -163,7 +163,7 @@ def test_facts_become_log_lines_of_their_job(fact: WindowFailed, words: str) -> 
 
 
 def test_a_summary_becomes_a_log_line() -> None:
-    state = reduce(ViewState(), RunSummary(job="j", summary={"status": "complete", "rows_inserted": 3}), now=1.0)
+    state = reduce(ViewState(), RunSummary(job="j", status="complete", rows_inserted=3), now=1.0)
     assert state.log[-1].text == "job j ended: complete, 3 rows inserted"
 
 
