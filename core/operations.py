@@ -104,7 +104,8 @@ def make_operation(given: Mapping[str, Any], where: str = "") -> Operation:
     if "groups" in fields:
         fields["groups"] = ",".join(fields["groups"])
     if str(fields.get("data_type")) not in DATASETS:
-        raise ConfigError(f"{where}data_type {fields.get('data_type')!r} is not one of {', '.join(DATASETS)}")
+        given_type = clean(repr(fields.get("data_type")), 60)
+        raise ConfigError(f"{where}data_type {given_type} is not one of {', '.join(DATASETS)}")
     try:
         operation = msgspec.convert(fields, Operation)
     except msgspec.ValidationError as error:
@@ -175,6 +176,12 @@ def _check(operation: Operation) -> None:
 
 
 def _check_range(operation: Operation) -> None:
+    for name, text in (("start", operation.start), ("end", operation.end)):
+        try:
+            if text and (name, text) != ("start", "listing"):
+                parse_time(text)
+        except ConfigError as error:
+            raise ConfigError(f"--{name}: {error}") from None
     start, end = operation.span(0)
     if operation.start and end is not None and start is not None and start >= end:
         raise ConfigError(f"--start {operation.start} is not before --end {operation.end}")
