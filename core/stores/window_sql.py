@@ -101,17 +101,24 @@ def _insert(
 def _write_restatements(
     db: sqlite3.Connection, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]
 ) -> int:
+    """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing."""
+    if not pairs:
+        return 0
+    group_of = {column.name: column.group for column in commit.dataset.columns}
+    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ?'
+    covered = [(set(row[0].split(",")), Window(*row[1:])) for row in db.execute(query, (commit.series.id,))]
     records = []
     for old, new in pairs:
-        if not old[1]:
+        asked = set().union(*(groups for groups, window in covered if window.start <= old[0] < window.end))
+        values = zip(commit.columns, old[3:], new[1:], strict=True)
+        changed = [(name, a, b) for name, a, b in values if a != b and group_of[name] in asked]
+        if not old[1] or not changed:
             continue
-        before = {name: a for name, a, b in zip(commit.columns, old[3:], new[1:], strict=True) if a != b}
-        after = {name: b for name, a, b in zip(commit.columns, old[3:], new[1:], strict=True) if a != b}
         record = (
             commit.series.id,
             old[0],
-            json.dumps(before),
-            json.dumps(after),
+            json.dumps({name: a for name, a, _ in changed}),
+            json.dumps({name: b for name, _, b in changed}),
             commit.known_at,
             commit.run_id,
         )
