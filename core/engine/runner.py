@@ -36,7 +36,7 @@ from core.planner import Fetch, Plan, Policy, Wanted, plan_series
 from core.sources import CachedListings, RejectedRow, Source
 from core.stores import Store
 from core.text import clean
-from core.windows import intersect, iso
+from core.windows import Window, intersect, iso
 
 DRAIN_SECONDS = 3.0
 ASK_LIMITS_FROM = 100
@@ -84,6 +84,7 @@ class Runner:
         self._workers: list[asyncio.Task[None]] = []
         self._unexplained = 0
         self._is_held = False
+        self._unreadable: set[tuple[int, Window]] = set()
 
     async def run(self) -> None:
         """Never raises for what upstream or the store do; the job says how it ended."""
@@ -306,7 +307,10 @@ class Runner:
         raw = error.raw.decode("utf-8", "replace")
         record = RejectedRow(error.reason, clean(str(error)), raw)
         await self._tools.store.quarantine(entry.state, fetch.window, record, self.job.run_id)
-        self._count_quarantined(entry, [record])
+        # The same window may be unreadable on every try: it is one record, and counted once.
+        if (entry.state.id, fetch.window) not in self._unreadable:
+            self._unreadable.add((entry.state.id, fetch.window))
+            self._count_quarantined(entry, [record])
 
     def _again_or_give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
         backoff = self._tools.options.backoff
