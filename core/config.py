@@ -21,7 +21,7 @@ from core.text import clean
 LARGEST_FILE = 1024 * 1024
 VENDOR_HOSTS = frozenset({"data-api.coindesk.com", "data-api.cryptocompare.com"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-SECTIONS = ("engine", "source", "quota")
+ENVIRONMENT, FLAG = "environment: ", ""
 
 
 class Section(BaseModel):
@@ -59,6 +59,11 @@ class SourceSettings(Section):
     listing_ttl: float = Field(3_600.0, ge=1, le=7 * 86_400)
     """Seconds that instrument listings and rankings are taken from the cache."""
 
+    @field_validator("key_hosts", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return [host.strip() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
+
 
 class QuotaSettings(Section):
     """How much of the account's calls may be spent."""
@@ -90,7 +95,8 @@ class Settings(Section):
     @classmethod
     def _is_http(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        # Reading the port is what checks it.
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.port == 0:
             raise ValueError("write http://host:port or https://host")
         return value.rstrip("/")
 
@@ -125,16 +131,21 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> L
     Raises ConfigError listing every problem at once.
     """
     path = _find_file(flags.get("config_file"))
-    values = _read_file(path) if path else {}
-    _merge(values, _from_environment(environ))
-    db = flags.get("db")
-    if db and urlsplit(db).password:
+    given = {name: value for name, value in flags.items() if value is not None and name != "config_file"}
+    layers = {
+        f"{path}: ": _read_file(path) if path else {},
+        ENVIRONMENT: _from_environment(environ),
+        FLAG: given,
+    }
+    if _password(str(given.get("db", ""))):
         raise ConfigError("--db holds a password, which other users could read; use TAPEWATCH_DB or a passfile")
-    _merge(values, {name: value for name, value in flags.items() if value is not None and name != "config_file"})
+    values: dict[str, Any] = {}
+    for layer in layers.values():
+        _merge(values, layer)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from None
+        raise ConfigError(_explain(error, layers)) from None
     return Loaded(settings=settings, path=path, api_key=_api_key(settings, environ))
 
 
@@ -186,25 +197,53 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _password(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError as error:
+        raise ConfigError(f"--db {clean(url)!r}: {error}") from None
+
+
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        if isinstance(value, dict):
+            under = into.get(key)
+            into[key] = dict(under) if isinstance(under, dict) else {}
             _merge(into[key], value)
         else:
             into[key] = value
 
 
-def _explain(error: ValidationError, path: Path | None) -> str:
-    where = f"{path}: " if path else ""
+def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line a problem, each with the place that its value comes from."""
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        keys = [str(part) for part in problem["loc"]]
+        where = next((name for name in reversed(list(layers)) if _has(layers[name], keys)), FLAG)
+        key = clean(_spelled(where, keys))
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _all_keys(), 1)
+            near = difflib.get_close_matches(keys[-1], _all_keys(), 1)
             lines.append(f"{where}unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         else:
             lines.append(f"{where}{key}: {problem['msg']}")
     return "\n".join(lines)
+
+
+def _has(values: Any, keys: list[str]) -> bool:
+    """Whether `values` says something about the setting that `keys` lead to."""
+    for key in keys:
+        if not isinstance(values, Mapping):
+            return True
+        if key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def _spelled(where: str, keys: list[str]) -> str:
+    if where == FLAG:
+        return f"--{keys[-1]}"
+    return "TAPEWATCH_" + "__".join(keys).upper() if where == ENVIRONMENT else ".".join(keys)
 
 
 def _all_keys() -> list[str]:
@@ -215,16 +254,24 @@ def _all_keys() -> list[str]:
 def _api_key(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
     key = environ.get("TAPEWATCH_API_KEY") or environ.get("CCDATA_API_KEY")
     if key:
-        return SecretStr(key.strip())
+        return _as_key(key, "TAPEWATCH_API_KEY")
     if not settings.api_key_file:
         return None
     path = Path(settings.api_key_file).expanduser()
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(f"api_key_file {path} can be read by others; run: chmod 600 {path}")
-        return SecretStr(path.read_text("utf-8").strip())
+        return _as_key(path.read_text("utf-8", "replace"), f"api_key_file {path}")
     except OSError as error:
         raise ConfigError(f"api_key_file {path}: {error.strerror}") from None
+
+
+def _as_key(text: str, where: str) -> SecretStr:
+    """`text` as a key that can be sent in a header. Raises ConfigError, which never shows it."""
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigError(f"{where}: an API key is one line of printable ASCII characters without spaces")
+    return SecretStr(key)
 
 
 def state_directory(settings: Settings) -> Path:

@@ -10,6 +10,7 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
 from core.sources import RejectedRow
+from core.text import clean
 from core.windows import Window
 
 
@@ -123,7 +124,10 @@ class Store(Protocol):
 
 def sqlite_path(url: str) -> str:
     """The file that an SQLAlchemy-style `sqlite:///` URL names. Raises ConfigError for another form."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
-        raise ConfigError(f"--db {url!r}: write sqlite:///relative.db or sqlite:////absolute.db")
+        raise ConfigError(f"--db {clean(url)!r}: write sqlite:///relative.db or sqlite:////absolute.db")
     return parts.path[1:]
