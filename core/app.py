@@ -19,13 +19,14 @@ from core.cache import open_cache
 from core.config import Loaded
 from core.control import ControlServer, Handler, runtime_directory
 from core.datasets import SeriesKey
+from core.engine import planning
 from core.engine.alerts import Alerts
 from core.engine.clock import LoopClock
 from core.engine.engine import Engine
 from core.engine.ingest import Ingest
 from core.engine.job import Job
 from core.engine.permits import Permits
-from core.engine.runner import Runner, RunnerOptions, Tools
+from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError
 from core.events import PROTOCOL, AlertChanged, Bus, Hello
 from core.limits import Quota
@@ -91,7 +92,7 @@ async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
         stack.push_async_callback(store.close)
         tools = await _tools(loaded, store, stack)
         job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
-        return await Runner(job, tools).plan(create=False), job
+        return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
 
 
 async def drop_series(loaded: Loaded, key: SeriesKey) -> int:

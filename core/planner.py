@@ -8,7 +8,7 @@ are not). Spans that touch are one run; a run is cut into pages of the vendor's 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
@@ -64,7 +64,10 @@ class Fetch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SeriesPlan:
-    """The runs of missing work of one series, newest first. `span` is what was wanted, on the grid."""
+    """The runs of missing work of one series, newest first.
+
+    `span` is what was wanted, on the grid; `listed` the metadata's first bar, if known.
+    """
 
     series: SeriesState
     span: Window
@@ -72,6 +75,7 @@ class SeriesPlan:
     backfill: tuple[Window, ...]
     gaps: tuple[Window, ...]
     newest_first: bool = True
+    listed: int | None = None
 
     @property
     def grain(self) -> Grain:
@@ -101,11 +105,9 @@ class SeriesPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything one operation will ask for. `metadata_requests` were spent on making it."""
+    """Everything one operation will ask for."""
 
     series: tuple[SeriesPlan, ...]
-    metadata_requests: int = 0
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def requests(self) -> int:
@@ -129,12 +131,13 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
     grain = GRAINS[wanted.key.interval]
     span = wanted_span(wanted, series, grain, now)
     if not span.seconds:
-        return SeriesPlan(series, span, (), (), (), policy.newest_first)
+        return SeriesPlan(series, span, (), (), (), policy.newest_first, wanted.listed)
     past = clip(span, Window(span.start, max(span.start, closed_until(now, grain))))
     backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)
     due = intersect([gap.window for gap in series.gaps if gap.next_check <= now], [span])
     runs = merge([*backfill, *due, tail(span, grain, policy.recheck, now)])
-    return SeriesPlan(series, span, tuple(reversed(runs)), tuple(backfill), tuple(due), policy.newest_first)
+    runs_newest_first = tuple(reversed(runs))
+    return SeriesPlan(series, span, runs_newest_first, tuple(backfill), tuple(due), policy.newest_first, wanted.listed)
 
 
 def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> Window:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.engine.job import Job
-from core.engine.runner import Runner, Tools
+from core.engine.runner import Runner
+from core.engine.tools import Tools
 from core.errors import ConfigError, TapewatchError
 from core.events import (
     CacheSample,

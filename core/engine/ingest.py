@@ -50,7 +50,6 @@ class Request:
     groups: tuple[str, ...]
     state: SeriesState
     plan: SeriesPlan
-    listed: int | None
     run_id: str
 
 
@@ -142,9 +141,9 @@ def _has_any(hole: Window, stamps: set[int]) -> bool:
 
 def _settled_start(request: Request, rows: list[tuple[Any, ...]]) -> int | None:
     """The metadata's first bar is believed once the first bar returned carries that time."""
-    if request.state.history_start is not None or request.listed is None or not rows:
+    if request.state.history_start is not None or request.plan.listed is None or not rows:
         return None
-    listed = request.fetch.grain.floor(request.listed)
+    listed = request.fetch.grain.floor(request.plan.listed)
     return listed if rows[0][0] == listed else None
 
 

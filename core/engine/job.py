@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.coverage import SeriesState
@@ -53,6 +53,25 @@ class Counters:
     gaps_open: int = 0
     cache_hits: int = 0
     cache_misses: int = 0
+
+    def shown(self) -> dict[str, int]:
+        """The figures that a job's view and its summary have in common."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("cache")}
+
+
+class Rate:
+    """The change per second of a running total, smoothed."""
+
+    def __init__(self) -> None:
+        self.per_second = 0.0
+        self._before: tuple[float, int] | None = None
+
+    def update(self, total: int, now: float) -> None:
+        """`now` is monotonic seconds."""
+        if self._before is not None and now > self._before[0]:
+            rate = (total - self._before[1]) / (now - self._before[0])
+            self.per_second += RATE_SMOOTHING * (rate - self.per_second)
+        self._before = (now, total)
 
 
 class WorkQueue:
@@ -151,9 +170,8 @@ class Job:
     failure: BaseException | None = None
     is_stopping: bool = False
     is_dirty: bool = True
-    rows_per_second: float = 0.0
-    _last_tick: tuple[float, int, int] | None = None
-    _windows_per_second: float = 0.0
+    rows_rate: Rate = field(default_factory=Rate)
+    windows_rate: Rate = field(default_factory=Rate)
 
     def add_error(self, text: str) -> None:
         if len(self.errors) < 100:
@@ -161,18 +179,10 @@ class Job:
 
     def tick(self, now: float) -> None:
         """Update the smoothed rates; `now` is monotonic seconds."""
-        rows, windows = self.counters.rows_fetched, self.windows_done
-        if self._last_tick is not None and now > self._last_tick[0]:
-            seconds = now - self._last_tick[0]
-            self._smooth("rows_per_second", (rows - self._last_tick[1]) / seconds)
-            self._smooth("_windows_per_second", (windows - self._last_tick[2]) / seconds)
-        self._last_tick = (now, rows, windows)
-
-    def _smooth(self, name: str, value: float) -> None:
-        setattr(self, name, getattr(self, name) + RATE_SMOOTHING * (value - getattr(self, name)))
+        self.rows_rate.update(self.counters.rows_fetched, now)
+        self.windows_rate.update(self.windows_done, now)
 
     def view(self) -> JobChanged:
-        counters = self.counters
         done = [entry for entry in self.progress.values() if entry.windows_done >= entry.windows_total]
         return JobChanged(
             job=self.id,
@@ -192,16 +202,8 @@ class Job:
             windows_done=self.windows_done,
             windows_failed=self.windows_failed,
             requests_planned=self.plan.requests if self.plan else 0,
-            requests=counters.requests,
-            metadata_requests=counters.metadata_requests,
-            retries=counters.retries,
-            rows_fetched=counters.rows_fetched,
-            rows_inserted=counters.rows_inserted,
-            rows_updated=counters.rows_updated,
-            rows_unchanged=counters.rows_unchanged,
-            rows_quarantined=counters.rows_quarantined,
-            gaps_open=counters.gaps_open,
-            rows_per_second=0.0 if self.finished else round(self.rows_per_second, 1),
+            **self.counters.shown(),
+            rows_per_second=0.0 if self.finished else round(self.rows_rate.per_second, 1),
             eta_seconds=self._eta(),
             last_bar=max((p.state.last_bar for p in self.progress.values() if p.state.last_bar), default=None),
             error=self.errors[0] if self.errors else "",
@@ -209,9 +211,9 @@ class Job:
 
     def _eta(self) -> float | None:
         left = self.windows_total - self.windows_done - self.windows_failed
-        if self.state != "running" or self.windows_done < 3 or self._windows_per_second <= 0:
+        if self.state != "running" or self.windows_done < 3 or self.windows_rate.per_second <= 0:
             return None
-        return round(left / self._windows_per_second, 1)
+        return round(left / self.windows_rate.per_second, 1)
 
     def series_view(self, entry: SeriesProgress) -> SeriesChanged:
         return SeriesChanged(
@@ -237,15 +239,7 @@ class Job:
             "status": self.state,
             "series": len(self.progress),
             "windows": self.windows_done,
-            "requests": counters.requests,
-            "metadata_requests": counters.metadata_requests,
-            "retries": counters.retries,
-            "rows_fetched": counters.rows_fetched,
-            "rows_inserted": counters.rows_inserted,
-            "rows_updated": counters.rows_updated,
-            "rows_unchanged": counters.rows_unchanged,
-            "rows_quarantined": counters.rows_quarantined,
-            "gaps_open": counters.gaps_open,
+            **self.counters.shown(),
             "cache": {"hits": counters.cache_hits, "misses": counters.cache_misses},
             "duration_seconds": round((self.finished or self.created) - self.created, 3),
             "errors": list(self.errors),

@@ -6,71 +6,24 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from core.cache import Cache, NoCache
 from core.coverage import SeriesState
-from core.datasets import SeriesKey
-from core.engine.alerts import Alerts
-from core.engine.clock import Clock
-from core.engine.ingest import Ingest, Outcome, Request
+from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress, WorkQueue
-from core.engine.metadata import MeteredListings
-from core.engine.permits import Permits
-from core.engine.selection import select
-from core.errors import (
-    BudgetRefused,
-    Malformed,
-    QuotaExhausted,
-    RateLimited,
-    Rejected,
-    TapewatchError,
-    Transient,
-    Unauthorized,
-)
-from core.events import Bus, GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
-from core.limits import Backoff, allowance
-from core.planner import Fetch, Plan, Policy, Wanted, plan_series
-from core.sources import CachedListings, RejectedRow, Source
-from core.stores import Store
+from core.engine.planning import check_budget, make_plan
+from core.engine.tools import Tools
+from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
+from core.events import GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
+from core.planner import Fetch, Plan
+from core.sources import RejectedRow
 from core.text import clean
 from core.windows import Window, intersect, iso
 
 DRAIN_SECONDS = 3.0
-ASK_LIMITS_FROM = 100
 GIVE_UP_AFTER = 16
 RETRYING = "retrying:"
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerOptions:
-    """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
-
-    `listing_ttl` is how long listings may be taken from the cache, in seconds.
-    """
-
-    max_wait: float = 900.0
-    budget_share: float = 0.10
-    listing_ttl: float = 3_600.0
-    backoff: Backoff = field(default_factory=Backoff)
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all jobs of an engine share."""
-
-    source: Source
-    cache: Cache
-    store: Store
-    permits: Permits
-    ingest: Ingest
-    bus: Bus
-    alerts: Alerts
-    clock: Clock
-    chance: Callable[[], float]
-    options: RunnerOptions = field(default_factory=RunnerOptions)
 
 
 class Runner:
@@ -80,7 +33,6 @@ class Runner:
         self.job = job
         self._tools = tools
         self._failures_in_a_row = 0
-        self._listed: dict[SeriesKey, int | None] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._unexplained = 0
         self._is_held = False
@@ -92,7 +44,8 @@ class Runner:
         job.started = self._tools.clock.wall()
         try:
             self._enter("planning")
-            plan = await self.plan()
+            plan = await make_plan(job, self._tools, self._say)
+            await check_budget(job, plan, self._tools, self._say)
             self._begin(plan)
             self._log(f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows")
             self._enter("held" if job.queue and job.queue.is_held else "running")
@@ -108,36 +61,6 @@ class Runner:
             job.waiting = ""
             self._enter(self._final_state())
             self._log(f"{job.state}: {job.windows_done} windows, {job.counters.rows_inserted:,} new rows")
-
-    async def plan(self, *, create: bool = True) -> Plan:
-        """What this job will ask for. Raises BudgetRefused beyond what a run may spend unasked."""
-        operation, tools = self.job.operation, self._tools
-        before = [(stats.hits, stats.misses) for stats in tools.cache.stats()]
-        metered = MeteredListings(
-            tools.source,
-            tools.permits,
-            tools.clock,
-            tools.options.backoff,
-            tools.chance,
-            max_wait=tools.options.max_wait,
-            say=self._say,
-        )
-        cache = tools.cache if operation.enable_caching else NoCache()
-        listings = CachedListings(metered, cache, tools.options.listing_ttl)
-        try:
-            wanted = await select(operation, listings, tools.source.now)
-            await tools.ingest.confirm_origin()
-            plan = await self._plan_series(wanted, create=create)
-            await self._check_budget(plan, metered)
-            await tools.ingest.confirm_origin()
-        finally:
-            counters = self.job.counters
-            counters.metadata_requests += metered.calls - metered.retries
-            counters.retries += metered.retries
-            for (hits, misses), stats in zip(before, tools.cache.stats(), strict=True):
-                counters.cache_hits += stats.hits - hits
-                counters.cache_misses += stats.misses - misses
-        return replace(plan, metadata_requests=counters.metadata_requests)
 
     async def hold(self, held: bool) -> None:
         """Hand out no windows until told otherwise; a job still planning is held once it has its plan."""
@@ -157,40 +80,6 @@ class Runner:
             _, late = await asyncio.wait(self._workers, timeout=DRAIN_SECONDS)
             for worker in late:
                 worker.cancel()
-
-    async def _plan_series(self, wanted: Sequence[Wanted], *, create: bool) -> Plan:
-        operation, tools = self.job.operation, self._tools
-        policy = Policy(
-            groups=operation.dataset.parse_groups(operation.groups),
-            recheck=operation.recheck,
-            newest_first=operation.order == "newest",
-            full_refresh=operation.full_refresh,
-        )
-        keys = [entry.key for entry in wanted]
-        states = await tools.store.series(tools.source.name, keys, create=create)
-        self._listed = {entry.key: entry.listed for entry in wanted}
-        now = int(tools.source.now())
-        # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
-        parts = {state.key: plan_series(entry, state, policy, now) for entry, state in zip(wanted, states, strict=True)}
-        return Plan(tuple(parts.values()))
-
-    async def _check_budget(self, plan: Plan, metered: MeteredListings) -> None:
-        limit = self.job.operation.max_requests
-        quota = self._tools.permits.quota
-        if limit is None and not quota.limits and plan.requests >= ASK_LIMITS_FROM:
-            # Without a key the vendor does not say; the first answer's headers will.
-            with suppress(Rejected):
-                await metered.rate_limit()
-        if limit is not None:
-            window = "--max_requests"
-        elif (found := allowance(quota.limits.values(), self._tools.options.budget_share)) is not None:
-            limit, window = found
-        if limit is not None and plan.requests > limit:
-            raise BudgetRefused(
-                f"the plan needs {plan.requests} requests, {limit} are allowed by "
-                + (window if window.startswith("--") else f"the default share of what is left of the {window}")
-                + f"; to go ahead say --max_requests {plan.requests}"
-            )
 
     def _begin(self, plan: Plan) -> None:
         job = self.job
@@ -259,7 +148,6 @@ class Runner:
             groups=self.job.operation.dataset.parse_groups(self.job.operation.groups),
             state=entry.state,
             plan=entry.plan,
-            listed=self._listed.get(entry.plan.series.key),
             run_id=self.job.run_id,
         )
         async with tools.permits.one(tools.options.max_wait, self._say):

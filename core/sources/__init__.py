@@ -1,9 +1,9 @@
 """Where data comes from: the Source protocol, what it returns, and the cache in front of listings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ from core.cache import Cache
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.windows import Window
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,28 +120,31 @@ class Listings(Protocol):
 class CachedListings:
     """A source's listings through a cache; history always goes to the vendor.
 
-    Listings are cached as JSON bytes, so that every backend keeps the same thing.
+    Listings are cached as JSON bytes, so that every backend keeps the same thing. `hits` and `misses`
+    count the questions asked here.
     """
 
     def __init__(self, source: Listings, cache: Cache, ttl: float) -> None:
         self.name = source.name
+        self.hits = 0
+        self.misses = 0
         self._source = source
         self._cache = cache
         self._ttl = ttl
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        key = f"{self._source.name}:instruments:{kind}:{market}"
-        if (cached := await self._cache.get(key)) is not None:
-            return msgspec.json.decode(cached, type=list[Instrument])
-        fresh = await self._source.instruments(kind, market)
-        await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
-        return fresh
+        key = f"{self.name}:instruments:{kind}:{market}"
+        return await self._through(key, list[Instrument], lambda: self._source.instruments(kind, market))
 
     async def top_assets(self, page: int) -> AssetPage:
-        key = f"{self._source.name}:top_assets:{page}"
+        return await self._through(f"{self.name}:top_assets:{page}", AssetPage, lambda: self._source.top_assets(page))
+
+    async def _through(self, key: str, kind: type[T], ask: Callable[[], Awaitable[T]]) -> T:
         if (cached := await self._cache.get(key)) is not None:
-            return msgspec.json.decode(cached, type=AssetPage)
-        fresh = await self._source.top_assets(page)
+            self.hits += 1
+            return msgspec.json.decode(cached, type=kind)
+        self.misses += 1
+        fresh = await ask()
         await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
         return fresh
 

@@ -1,0 +1,43 @@
+"""What all jobs of an engine share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.cache import Cache
+from core.engine.alerts import Alerts
+from core.engine.clock import Clock
+from core.engine.ingest import Ingest
+from core.engine.permits import Permits
+from core.events import Bus
+from core.limits import BUDGET_SHARE, Backoff
+from core.sources import Source
+from core.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
+
+    `listing_ttl` is how long listings may be taken from the cache, in seconds.
+    """
+
+    max_wait: float = 900.0
+    budget_share: float = BUDGET_SHARE
+    listing_ttl: float = 3_600.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """`chance` gives uniform numbers in [0, 1), for jitter."""
+
+    source: Source
+    cache: Cache
+    store: Store
+    permits: Permits
+    ingest: Ingest
+    bus: Bus
+    alerts: Alerts
+    clock: Clock
+    chance: Callable[[], float]
+    options: RunnerOptions = field(default_factory=RunnerOptions)
