@@ -68,7 +68,7 @@ class HttpClient:
 
     def _open(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=self._options.total_timeout, connect=self._options.connect_timeout)
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._options.connections, ttl_dns_cache=300),
             timeout=timeout,
             headers=self._headers,
@@ -77,6 +77,9 @@ class HttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=1024 * 1024,
         )
+        # A call that the pool repeats by itself is paid for and not counted; aiohttp has no public switch.
+        session._retry_connection = False
+        return session
 
 
 async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
