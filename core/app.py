@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from core.cache import open_cache
+from core.clock import Clock, LoopClock
 from core.config import Loaded
 from core.control import ControlServer, Handler, runtime_directory
 from core.datasets import SeriesKey
 from core.engine import planning
 from core.engine.alerts import Alerts
-from core.engine.clock import LoopClock
 from core.engine.engine import Engine
 from core.engine.ingest import Ingest
 from core.engine.job import Job
@@ -70,9 +70,10 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         lock = EngineLock(sqlite_path(loaded.database))
         lock.acquire(_holder(loaded, kind, socket))
         stack.callback(lock.release)
-        store = await SQLiteStore.open(loaded.database)
+        clock = LoopClock()
+        store = await SQLiteStore.open(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
-        tools = await _tools(loaded, store, stack)
+        tools = await _tools(loaded, store, stack, clock)
         engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
         handle = _no_new_jobs(engine) if kind == "command" else engine.handle
         server = ControlServer(tools.bus, _hello(loaded, kind, name), handle)
@@ -88,9 +89,10 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
 async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
     """What a run of `operation` would ask for; the store is only read, and not made when there is none."""
     async with AsyncExitStack() as stack:
-        store = await SQLiteStore.open_to_plan(loaded.database)
+        clock = LoopClock()
+        store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
-        tools = await _tools(loaded, store, stack)
+        tools = await _tools(loaded, store, stack, clock)
         job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
         return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
 
@@ -109,12 +111,12 @@ async def drop_series(loaded: Loaded, key: SeriesKey) -> int:
         lock.release()
 
 
-async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack) -> Tools:
-    settings, clock = loaded.settings, LoopClock()
+async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clock) -> Tools:
+    settings = loaded.settings
     cache = open_cache(settings.cache)
     stack.push_async_callback(cache.close)
     quota = Quota()
-    source = _source(loaded, quota)
+    source = _source(loaded, quota, clock)
     stack.push_async_callback(source.close)
     bus = Bus(clock.wall)
     options = RunnerOptions(
@@ -136,7 +138,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack) -> Tools:
     )
 
 
-def _source(loaded: Loaded, quota: Quota) -> Source:
+def _source(loaded: Loaded, quota: Quota, clock: Clock) -> Source:
     settings = loaded.settings.source
     http = HttpOptions(
         connections=settings.connections, total_timeout=settings.request_timeout, compress=settings.compress
@@ -146,7 +148,12 @@ def _source(loaded: Loaded, quota: Quota) -> Source:
         quota.observe(headers, source.now())
 
     source = open_source(
-        settings.name, base_url=loaded.settings.base_url, api_key=loaded.key, http=http, observe=observe
+        settings.name,
+        base_url=loaded.settings.base_url,
+        api_key=loaded.key,
+        http=http,
+        observe=observe,
+        clock=clock,
     )
     return source
 
@@ -160,7 +167,7 @@ def _open_alerts(loaded: Loaded) -> list[AlertChanged]:
 
 def _sampler(engine: Engine, server: ControlServer) -> Sampler:
     return Sampler(
-        time.monotonic,
+        engine.tools.clock.monotonic,
         requests=lambda: engine.tools.source.calls,
         rows=lambda: engine.rows_fetched,
         in_flight=lambda: engine.tools.permits.quota.in_flight,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core.engine.clock import Clock
+from core.clock import Clock
 from core.engine.permits import Permits
 from core.errors import Malformed, RateLimited, Transient
 from core.limits import Backoff

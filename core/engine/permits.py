@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from core.engine.clock import Clock
+from core.clock import Clock
 from core.errors import QuotaExhausted
 from core.limits import Quota
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.cache import Cache
+from core.clock import Clock
 from core.engine.alerts import Alerts
-from core.engine.clock import Clock
 from core.engine.ingest import Ingest
 from core.engine.permits import Permits
 from core.events import Bus

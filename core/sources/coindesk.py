@@ -4,13 +4,13 @@ No retries, no waiting, no limits: the runner has one policy for every source. T
 first, then whether `Err` says something; the numbers in `Err.type` are undocumented and decide nothing.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
+from core.clock import Clock, LoopClock
 from core.datasets import Dataset, SeriesKey
 from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Transient, Unauthorized
 from core.failpoints import failpoint
@@ -42,19 +42,21 @@ class CoinDeskSource:
         api_key: str | None = None,
         http: HttpOptions | None = None,
         observe: Observe = lambda _headers: None,
+        clock: Clock | None = None,
     ) -> None:
         headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
         self._http = HttpClient(base_url, headers, http or HttpOptions())
         self._observe = observe
+        self._clock = clock or LoopClock()
         self._anchor: tuple[float, float] | None = None
         self.origin = ""
         self.calls = 0
 
     def now(self) -> float:
         if self._anchor is None:
-            return time.time()
+            return self._clock.wall()
         date, heard_at = self._anchor
-        return date + time.monotonic() - heard_at
+        return date + self._clock.monotonic() - heard_at
 
     async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
         grain = GRAINS[key.interval]
@@ -114,7 +116,7 @@ class CoinDeskSource:
 
     def _learn(self, answer: Answer) -> None:
         if (date := _parse_date(answer.headers)) is not None:
-            self._anchor = (date, time.monotonic())
+            self._anchor = (date, self._clock.monotonic())
         mark = answer.headers.get(SANDBOX_HEADER)
         # A proxy's error page carries neither: it says nothing about who answers.
         if mark is not None or "X-RateLimit-Limit" in answer.headers:

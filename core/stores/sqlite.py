@@ -27,6 +27,7 @@ from core.stores.window_sql import QUARANTINE, read_gaps, replace_gaps, transact
 from core.windows import Window
 
 T = TypeVar("T")
+Wall = Callable[[], float]
 FOREVER = Window(-(2**62), 2**62)
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -51,41 +52,48 @@ class _Connection(aiosqlite.Connection):
 
 
 class SQLiteStore:
-    """Implements `core.stores.Store` for one file (or `:memory:` in tests)."""
+    """Implements `core.stores.Store` for one file (or `:memory:` in tests); `wall` is the clock for stamps."""
 
-    def __init__(self, url: str, connection: _Connection, *, is_read_only: bool = False) -> None:
+    def __init__(self, url: str, connection: _Connection, wall: Wall, *, is_read_only: bool = False) -> None:
         self.url = url
         self._db = connection
+        self._wall = wall
         self._is_read_only = is_read_only
 
     @classmethod
-    async def open(cls, url: str) -> "SQLiteStore":
+    async def open(cls, url: str, wall: Wall = time.time) -> "SQLiteStore":
         """Open or create the file and bring it to the present schema.
 
         Raises StoreRefused for a file that is not ours or is newer, StoreError when it cannot be used.
         """
         path = sqlite_path(url)
         check_place(path)
-        return await cls._connect(url, path, _prepare)
+        return await cls._connect(url, path, _prepare, wall)
 
     @classmethod
-    async def open_to_plan(cls, url: str) -> "SQLiteStore":
+    async def open_to_plan(cls, url: str, wall: Wall = time.time) -> "SQLiteStore":
         """Open the file read-only, or an empty store in memory when there is none yet."""
         path = sqlite_path(url)
         if not Path(path).exists():
-            return await cls._connect(url, ":memory:", _prepare)
+            return await cls._connect(url, ":memory:", _prepare, wall)
         uri = f"file:{quote(path)}?mode=ro"
-        return await cls._connect(url, uri, _check_only, is_read_only=True)
+        return await cls._connect(url, uri, _check_only, wall, is_read_only=True)
 
     @classmethod
     async def _connect(
-        cls, url: str, path: str, prepare: Callable[[sqlite3.Connection], None], *, is_read_only: bool = False
+        cls,
+        url: str,
+        path: str,
+        prepare: Callable[[sqlite3.Connection, int], None],
+        wall: Wall,
+        *,
+        is_read_only: bool = False,
     ) -> "SQLiteStore":
         connect = partial(sqlite3.connect, path, isolation_level=None, cached_statements=32, uri=is_read_only)
         connection = _Connection(connect, 64)
         try:
             await connection
-            await connection.run(prepare)
+            await connection.run(prepare, int(wall()))
         except (sqlite3.DatabaseError, StoreError) as error:
             await connection.close()
             if "not a database" in str(error):
@@ -93,7 +101,7 @@ class SQLiteStore:
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path} cannot be opened: {error}") from error
-        return cls(url, connection, is_read_only=is_read_only)
+        return cls(url, connection, wall, is_read_only=is_read_only)
 
     async def claim_origin(self, origin: str) -> None:
         before = await self._db.run(_claim, origin, self._is_read_only)
@@ -101,13 +109,13 @@ class SQLiteStore:
             raise StoreRefused(f"the store {self.url} holds data of {before}; it refuses {origin}. Choose another --db")
 
     async def series(self, source: str, keys: Sequence[SeriesKey], *, create: bool = True) -> list[SeriesState]:
-        return await self._db.run(_read_or_create, source, keys, create)
+        return await self._db.run(_read_or_create, source, keys, int(self._wall()) if create else None)
 
     async def commit(self, commit: Commit) -> Written:
         return await self._db.run(write_window, commit)
 
     async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
-        await self._db.run(_quarantine, series, window, rejected, run_id)
+        await self._db.run(_quarantine, series, window, rejected, run_id, int(self._wall()))
 
     async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
         await self._db.run(_settle_start, series.id, first)
@@ -138,13 +146,13 @@ def check_place(path: str) -> None:
         raise StoreError(f"--db: {place} is not a regular file")
 
 
-def _prepare(db: sqlite3.Connection) -> None:
+def _prepare(db: sqlite3.Connection, now: int) -> None:
     for pragma in PRAGMAS:
         db.execute(pragma).fetchall()
-    migrate(db, int(time.time()))
+    migrate(db, now)
 
 
-def _check_only(db: sqlite3.Connection) -> None:
+def _check_only(db: sqlite3.Connection, _now: int) -> None:
     check(db, migrations())
 
 
@@ -160,24 +168,27 @@ SERIES_FIELDS = (
 )
 
 
-def _read_or_create(db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], create: bool) -> list[SeriesState]:
-    if not create:
-        return [_series(db, source, key, create) for key in keys]
+def _read_or_create(
+    db: sqlite3.Connection, source: str, keys: Sequence[SeriesKey], created: int | None
+) -> list[SeriesState]:
+    """`created` is the stamp of series that are new, None to only read."""
+    if created is None:
+        return [_series(db, source, key, None) for key in keys]
     with transaction(db):
-        return [_series(db, source, key, create) for key in keys]
+        return [_series(db, source, key, created) for key in keys]
 
 
-def _series(db: sqlite3.Connection, source: str, key: SeriesKey, create: bool) -> SeriesState:
+def _series(db: sqlite3.Connection, source: str, key: SeriesKey, created: int | None) -> SeriesState:
     where = "source = ? AND data_type = ? AND market = ? AND {} = ? AND interval = ?"
     for name in ("instrument", "exchange_symbol"):
         query = f"SELECT {SERIES_FIELDS} FROM series WHERE {where.format(name)}"
         if found := db.execute(query, (source, *key)).fetchone():
             return load_series(db, found)
-    if not create:
+    if created is None:
         return SeriesState(0, key)
     cursor = db.execute(
         "INSERT INTO series (source, data_type, market, instrument, interval, created) VALUES (?, ?, ?, ?, ?, ?)",
-        (source, *key, int(time.time())),
+        (source, *key, created),
     )
     return SeriesState(cursor.lastrowid or 0, key)
 
@@ -199,9 +210,8 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
 
 
 def _quarantine(
-    db: sqlite3.Connection, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str
+    db: sqlite3.Connection, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str, now: int
 ) -> None:
-    now = int(time.time())
     with transaction(db):
         db.execute(
             QUARANTINE,
