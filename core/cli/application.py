@@ -11,6 +11,7 @@ from core.cli.arguments import same_name, split_globals
 from core.cli.context import remember, words
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
+from core.cli.status import status
 
 DATA_TYPES = {
     "spot_ohlcv": "Spot candles of the top pairs, or of the pairs named.",
@@ -59,7 +60,7 @@ for _name, _help in DATA_TYPES.items():
         epilog=ingest.EPILOG.format(name=_name, more=ingest.MORE[_name]),
     )(ingest.make_command(_name))
 app.command("batch", rich_help_panel=INGEST)(ingest.batch)
-app.command("status", rich_help_panel=LOOK)(look.status)
+app.command("status", rich_help_panel=LOOK)(status)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(look.series, name="series", rich_help_panel=LOOK)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)

@@ -1,149 +1,25 @@
-"""Commands that look at a store: `status`, `jobs`, `series`, `config`."""
+"""Commands that look at jobs, stored series and settings."""
 
 import json
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
+from core.cli.status import overview, print_runs
 
-if TYPE_CHECKING:
-    from core.config import Loaded
-    from core.stores import RunRecord
-    from core.stores.lock import Holder
-
-FINAL = {"complete", "complete_with_gaps", "waiting_quota", "failed", "cancelled"}
 jobs = typer.Typer(help="Jobs of the journal and of the running engine.", no_args_is_help=True)
 series = typer.Typer(help="Stored series.", no_args_is_help=True)
 config = typer.Typer(help="Settings.", no_args_is_help=True)
 
 
-def status(
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 when degraded, 3 when down.")] = False,
-    enable_monitoring: Annotated[bool, typer.Option("--enable_monitoring", help="Accepted for scripts.")] = False,
-    output: LookOutput = Output.text,
-) -> None:
-    """Current and recent runs, the newest bar of every data type, alerts, and whether all is well."""
-    loaded = settings()
-    found = _status(loaded)
-    if output is Output.text:
-        _print_status(found)
-    else:
-        data(json.dumps(found))
-    if check and (code := {"ok": 0, "degraded": 1, "down": 3}[found["health"]]):
-        raise typer.Exit(code)
-
-
-def _status(loaded: "Loaded") -> dict[str, Any]:
-    from core.cli.engines import holder  # noqa: PLC0415
-    from core.errors import StoreError  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
-    from core.windows import iso  # noqa: PLC0415
-
-    engine = holder(loaded)
-    found: dict[str, Any] = {
-        "time": iso(time.time()),
-        "config": str(loaded.path or ""),
-        "store": loaded.database,
-        "source": loaded.settings.base_url,
-        "engine": _engine(engine),
-    }
-    try:
-        with reading(loaded.database) as reader:
-            found["origin"] = reader.origin()
-            found["runs"] = [_run(record, engine) for record in reader.runs()]
-            found["data_types"] = reader.data_types()
-            found["alerts"] = [
-                {name: getattr(alert, name) for name in ("rule", "level", "since", "source", "message", "count")}
-                for alert in reader.alerts()
-            ]
-    except StoreError as error:
-        return {
-            **found,
-            "runs": [],
-            "data_types": [],
-            "alerts": [],
-            "health": "down",
-            "reasons": [str(error)],
-        }
-    for entry in found["data_types"]:
-        entry["last_bar"] = iso(entry["last_bar"]) if entry["last_bar"] is not None else None
-    found["reasons"] = [f"{alert['level']} {alert['source']}: {alert['message']}" for alert in found["alerts"]]
-    found["health"] = "degraded" if found["reasons"] else "ok"
-    return found
-
-
-def _engine(engine: "Holder | None") -> dict[str, Any] | None:
-    if engine is None:
-        return None
-    return {
-        "pid": engine.pid,
-        "kind": engine.kind,
-        "user": engine.user,
-        "since": engine.since,
-        "socket": engine.socket,
-    }
-
-
-def _run(record: "RunRecord", engine: "Holder | None") -> dict[str, Any]:
-    is_lost = record.state not in FINAL and (engine is None or not _is_alive(record, engine))
-    return {
-        "job": "j-" + record.run_id[-4:],
-        "run_id": record.run_id,
-        "data_type": record.data_type,
-        "interval": record.interval,
-        "label": record.label,
-        "state": "interrupted" if is_lost else record.state,
-        "created": record.created,
-        "finished": record.finished,
-        "summary": record.summary,
-    }
-
-
-def _is_alive(record: "RunRecord", engine: "Holder") -> bool:
-    return record.engine in engine.socket
-
-
-def _print_status(found: dict[str, Any]) -> None:
-    engine = found["engine"]
-    who = f"{engine['kind']} engine, pid {engine['pid']}, user {engine['user']}" if engine else "no engine is running"
-    data(f"health   {found['health']}")
-    for reason in found["reasons"]:
-        data(f"         {reason}")
-    data(f"store    {found['store']}  origin {found.get('origin') or 'none yet'}")
-    data(f"source   {found['source']}")
-    data(f"engine   {who}")
-    data("")
-    data(f"{'data type':24} {'series':>8} {'rows':>14} {'gaps':>6}  last closed bar")
-    for entry in found["data_types"]:
-        name = f"{entry['data_type']} {entry['interval']}"
-        data(f"{name:24} {entry['series']:>8,} {entry['rows']:>14,} {entry['gaps']:>6}  {entry['last_bar'] or '-'}")
-    data("")
-    _print_runs(found["runs"])
-
-
-def _print_runs(runs: list[dict[str, Any]]) -> None:
-    from core.windows import iso  # noqa: PLC0415
-
-    data(f"{'job':8} {'run':26} {'data type':20} {'state':20} {'windows':>11} {'rows':>12}  created")
-    for run in runs:
-        summary = run["summary"]
-        name = f"{run['data_type']} {run['interval']}"
-        progress = f"{summary.get('windows', 0)}/{summary.get('windows_total', 0)}"
-        data(
-            f"{run['job']:8} {run['run_id']:26} {name:20} {run['state']:20} {progress:>11} "
-            f"{summary.get('rows_fetched', 0):>12,}  {iso(run['created'])}"
-        )
-
-
 @jobs.command("list")
 def jobs_list(output: LookOutput = Output.text) -> None:
     """The newest runs, newest first."""
-    found = _status(settings(announce=False))
+    found = overview(settings(announce=False))
     if output is Output.text:
-        _print_runs(found["runs"])
+        print_runs(found["runs"])
         return
     data(json.dumps(found["runs"]))
 

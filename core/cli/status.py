@@ -1,0 +1,153 @@
+"""`status`: one look that says whether the data is fine, and why not."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli.context import data, settings
+from core.cli.options import LookOutput, Output
+
+if TYPE_CHECKING:
+    from core.config import Loaded
+    from core.events import AlertChanged
+    from core.stores import RunRecord
+    from core.stores.lock import Holder
+    from core.stores.reading import Reader
+
+FINAL = {"complete", "complete_with_gaps", "waiting_quota", "failed", "cancelled"}
+CHECK_CODES = {"ok": 0, "degraded": 1, "down": 3}
+
+
+def status(
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 when degraded, 3 when down.")] = False,
+    enable_monitoring: Annotated[bool, typer.Option("--enable_monitoring", help="Accepted for scripts.")] = False,
+    output: LookOutput = Output.text,
+) -> None:
+    """Current and recent runs, the newest bar of every data type, alerts, and whether all is well."""
+    loaded = settings()
+    found = overview(loaded)
+    if output is Output.text:
+        _print_status(found)
+    else:
+        data(json.dumps(found))
+    if check and (code := CHECK_CODES[found["health"]]):
+        raise typer.Exit(code)
+
+
+def overview(loaded: "Loaded") -> dict[str, Any]:
+    """The object of `status --output json`. `health`: ok, degraded (`reasons` say why) or down."""
+    from core.cli.engines import holder  # noqa: PLC0415
+    from core.errors import StoreError  # noqa: PLC0415
+    from core.stores.reading import reading  # noqa: PLC0415
+    from core.windows import iso  # noqa: PLC0415
+
+    engine = holder(loaded)
+    found: dict[str, Any] = {
+        "time": iso(time.time()),
+        "config": str(loaded.path or ""),
+        "store": loaded.database,
+        "source": loaded.settings.base_url,
+        "engine": _engine(engine),
+    }
+    try:
+        with reading(loaded.database) as reader:
+            return {**found, **_contents(reader, engine)}
+    except StoreError as error:
+        health = {"health": "down", "store_health": "down", "source_health": "unknown", "reasons": [str(error)]}
+        return {**found, **health, "runs": [], "data_types": [], "alerts": []}
+
+
+def _contents(reader: "Reader", engine: "Holder | None") -> dict[str, Any]:
+    from core.windows import iso  # noqa: PLC0415
+
+    alerts, runs = reader.alerts(), [_run(record, engine) for record in reader.runs()]
+    data_types = reader.data_types()
+    for entry in data_types:
+        entry["last_bar"] = iso(entry["last_bar"]) if entry["last_bar"] is not None else None
+    return {
+        "origin": reader.origin(),
+        "health": "degraded" if alerts else "ok",
+        "store_health": "ok",
+        "source_health": _source_health(runs, alerts),
+        "reasons": [f"{alert.level} {alert.source}: {alert.message}" for alert in alerts],
+        "runs": runs,
+        "data_types": data_types,
+        "alerts": [_alert(alert) for alert in alerts],
+    }
+
+
+def _source_health(runs: list[dict[str, Any]], alerts: "list[AlertChanged]") -> str:
+    """As the newest run that ended found it: `status` itself asks the vendor nothing."""
+    if any(alert.rule in {"retries_exhausted", "run_failed"} for alert in alerts):
+        return "failing"
+    return "ok" if any(run["state"] in FINAL for run in runs) else "unknown"
+
+
+def _alert(alert: "AlertChanged") -> dict[str, Any]:
+    names = ("rule", "level", "since", "source", "message", "count")
+    return {name: getattr(alert, name) for name in names}
+
+
+def _engine(engine: "Holder | None") -> dict[str, Any] | None:
+    if engine is None:
+        return None
+    return {
+        "pid": engine.pid,
+        "kind": engine.kind,
+        "user": engine.user,
+        "since": engine.since,
+        "socket": engine.socket,
+    }
+
+
+def _run(record: "RunRecord", engine: "Holder | None") -> dict[str, Any]:
+    is_lost = record.state not in FINAL and (engine is None or not _is_alive(record, engine))
+    return {
+        "job": "j-" + record.run_id[-4:],
+        "run_id": record.run_id,
+        "data_type": record.data_type,
+        "interval": record.interval,
+        "label": record.label,
+        "state": "interrupted" if is_lost else record.state,
+        "created": record.created,
+        "finished": record.finished,
+        "summary": record.summary,
+    }
+
+
+def _is_alive(record: "RunRecord", engine: "Holder") -> bool:
+    return record.engine in engine.socket
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    engine = found["engine"]
+    who = f"{engine['kind']} engine, pid {engine['pid']}, user {engine['user']}" if engine else "no engine is running"
+    data(f"health   {found['health']}")
+    for reason in found["reasons"]:
+        data(f"         {reason}")
+    data(f"store    {found['store']}  origin {found.get('origin') or 'none yet'}")
+    data(f"source   {found['source']}  {found['source_health']}")
+    data(f"engine   {who}")
+    data("")
+    data(f"{'data type':24} {'series':>8} {'rows':>14} {'gaps':>6}  last closed bar")
+    for entry in found["data_types"]:
+        name = f"{entry['data_type']} {entry['interval']}"
+        data(f"{name:24} {entry['series']:>8,} {entry['rows']:>14,} {entry['gaps']:>6}  {entry['last_bar'] or '-'}")
+    data("")
+    print_runs(found["runs"])
+
+
+def print_runs(runs: list[dict[str, Any]]) -> None:
+    from core.windows import iso  # noqa: PLC0415
+
+    data(f"{'job':8} {'run':26} {'data type':20} {'state':20} {'windows':>11} {'rows':>12}  created")
+    for run in runs:
+        summary = run["summary"]
+        name = f"{run['data_type']} {run['interval']}"
+        progress = f"{summary.get('windows', 0)}/{summary.get('windows_total', 0)}"
+        data(
+            f"{run['job']:8} {run['run_id']:26} {name:20} {run['state']:20} {progress:>11} "
+            f"{summary.get('rows_fetched', 0):>12,}  {iso(run['created'])}"
+        )
