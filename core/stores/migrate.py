@@ -96,4 +96,4 @@ def statements(sql: str) -> list[str]:
         if sqlite3.complete_statement(rest):
             found.append(rest)
             rest = ""
-    return found
+    return [*found, rest] if rest.strip() else found

@@ -147,6 +147,8 @@ def check_place(path: str) -> None:
 
 
 def _prepare(db: sqlite3.Connection, now: int) -> None:
+    # The journal mode is written into the file, so that of others is left alone.
+    check(db, migrations())
     for pragma in PRAGMAS:
         db.execute(pragma).fetchall()
     migrate(db, now)

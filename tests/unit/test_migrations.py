@@ -1,0 +1,249 @@
+"""Schema: migrations against what the data types say, and databases that are not ours to change."""
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.datasets import DATASETS
+from core.errors import StoreBusy, StoreError, StoreRefused
+from core.stores.lock import EngineLock, Holder, describe, lock_path, read_holder
+from core.stores.migrate import Migration, check, migrate, migrations, statements
+from core.stores.reading import reading
+from core.stores.schema import constant_columns, create_everything, upsert
+from core.stores.sqlite import SQLiteStore
+from core.windows import GRAINS
+
+NOW = 1_750_000_000
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def schema(db: sqlite3.Connection) -> dict[str, str]:
+    return dict(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def words(sql: str) -> str:
+    return re.sub(r"\s+", " ", sql).strip().rstrip(";")
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """Every file of the directory, byte for byte."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(path.iterdir())}
+
+
+def test_migrations_are_numbered_from_one_and_applied_once(db: sqlite3.Connection) -> None:
+    known = migrations()
+    assert [migration.version for migration in known] == list(range(1, len(known) + 1))
+    assert migrate(db, NOW) == known
+    assert migrate(db, NOW + 5) == []
+    assert check(db, known) == known[-1].version
+    rows = db.execute("SELECT version, name, sha256, applied_at FROM migration").fetchall()
+    assert rows == [(migration.version, migration.name, migration.sha256, NOW) for migration in known]
+
+
+def test_the_migrations_make_what_the_data_types_say(db: sqlite3.Connection) -> None:
+    migrate(db, NOW)
+    derived = sqlite3.connect(":memory:", isolation_level=None)
+    # Views name the table of series; what it holds is checked below.
+    derived.execute("CREATE TABLE series (id INTEGER PRIMARY KEY)")
+    for statement in statements(create_everything()):
+        derived.execute(statement)
+    made, wanted = schema(db), schema(derived)
+    derived.close()
+    del wanted["series"]
+    assert len(wanted) == len(DATASETS) * (1 + len(GRAINS))
+    for name, sql in wanted.items():
+        assert words(made[name]) == words(sql), name
+
+
+def test_the_table_of_series_has_every_constant_column(db: sqlite3.Connection) -> None:
+    migrate(db, NOW)
+    columns = {row[1]: row[2] for row in db.execute("PRAGMA table_info(series)")}
+    types = {int: "INTEGER", float: "REAL", str: "TEXT"}
+    for column in constant_columns():
+        assert columns[column.name] == types[column.kind]
+
+
+def test_every_table_is_strict_and_every_view_can_be_read(db: sqlite3.Connection) -> None:
+    migrate(db, NOW)
+    for name, kind, strict in db.execute("SELECT name, type, strict FROM pragma_table_list WHERE schema = 'main'"):
+        if not name.startswith("sqlite_"):
+            assert strict or kind == "view", name
+    views = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
+    assert sorted(views) == sorted(f"{name}_{grain}" for name in DATASETS for grain in GRAINS)
+    for view in views:
+        found = [column[0] for column in db.execute(f"SELECT * FROM {view}").description]
+        assert found[:8] == ["market", "instrument", "exchange_symbol", "series_id", "ts", "time", "closed", "known_at"]
+        assert len(set(found)) == len(found)
+
+
+def test_a_new_column_cannot_be_forgotten(db: sqlite3.Connection) -> None:
+    """What the statements write exists, for all columns and any choice of groups."""
+    migrate(db, NOW)
+    for dataset in DATASETS.values():
+        names = tuple(column.name for column in dataset.columns)
+        db.execute("EXPLAIN " + upsert(dataset.name, names, 2), [0] * (4 + 2 * (1 + len(names))))
+
+
+def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Connection) -> None:
+    migrate(db, NOW)
+    db.execute("UPDATE migration SET sha256 = 'x' WHERE version = 1")
+    before = list(db.iterdump())
+    with pytest.raises(StoreRefused, match="0001_initial"):
+        migrate(db, NOW)
+    assert list(db.iterdump()) == before
+
+
+def test_a_failed_migration_leaves_nothing(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [*migrations(), Migration(2, "0002_broken.sql", "CREATE TABLE more (x);\nCREATE TABLE more (x);\n")]
+    monkeypatch.setattr("core.stores.migrate.migrations", lambda: broken)
+    with pytest.raises(sqlite3.Error):
+        migrate(db, NOW)
+    assert not db.in_transaction
+    assert check(db, broken) == 1
+    assert "more" not in schema(db)
+
+
+@pytest.mark.parametrize(
+    ("script", "tables"),
+    [
+        ("", []),
+        ("-- nothing;\n", []),
+        ("CREATE TABLE a (x);\nCREATE TABLE b (x);\n", ["a", "b"]),
+        ("-- a; b\nCREATE TABLE a (x DEFAULT ';');\n", ["a"]),
+        ("CREATE TABLE a (\n x INTEGER -- one;\n);\n", ["a"]),
+        ("CREATE TABLE a (x);\nCREATE TABLE b (x)", ["a", "b"]),
+    ],
+)
+def test_scripts_are_cut_into_statements(db: sqlite3.Connection, script: str, tables: list[str]) -> None:
+    found = statements(script)
+    assert "".join(found) == script
+    for statement in found:
+        db.execute(statement)
+    assert list(schema(db)) == tables
+
+
+async def test_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    await (await SQLiteStore.open(url)).close()
+    db = sqlite3.connect(tmp_path / "a.db")
+    db.execute("INSERT INTO migration VALUES (999, '0999_future.sql', 'x', 0)")
+    db.commit()
+    db.close()
+    before = fingerprint(tmp_path)
+    for opening in (SQLiteStore.open, SQLiteStore.open_to_plan):
+        with pytest.raises(StoreRefused, match="newer Tapewatch"):
+            await opening(url)
+    with pytest.raises(StoreRefused, match="newer Tapewatch"), reading(url):
+        pass
+    # Reading a WAL database makes its side files; the database itself stays as it was.
+    assert fingerprint(tmp_path)["a.db"] == before["a.db"]
+
+
+async def test_a_foreign_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "places.sqlite"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE moz_places (id INTEGER PRIMARY KEY, url TEXT)")
+    db.commit()
+    db.close()
+    before = fingerprint(tmp_path)
+    for opening in (SQLiteStore.open, SQLiteStore.open_to_plan):
+        with pytest.raises(StoreRefused, match="tables of another program"):
+            await opening(f"sqlite:///{path}")
+    assert fingerprint(tmp_path) == before
+
+
+async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Sir or Madam, " * 1_000)
+    before = fingerprint(tmp_path)
+    with pytest.raises(StoreRefused, match="not an SQLite database"):
+        await SQLiteStore.open(f"sqlite:///{path}")
+    assert fingerprint(tmp_path) == before
+
+
+async def test_places_where_no_file_can_be_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist; create it first"):
+        await SQLiteStore.open(f"sqlite:///{tmp_path}/none/a.db")
+    with pytest.raises(StoreError, match="not a regular file"):
+        await SQLiteStore.open(f"sqlite:///{tmp_path}")
+    with pytest.raises(StoreError, match="there is no store"), reading(f"sqlite:///{tmp_path}/none.db"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+async def test_looking_at_a_plan_makes_no_file(tmp_path: Path) -> None:
+    store = await SQLiteStore.open_to_plan(f"sqlite:///{tmp_path}/a.db")
+    await store.close()
+    assert not list(tmp_path.iterdir())
+
+
+# --- the lock
+
+
+def holder(**fields: object) -> Holder:
+    return Holder(**{"pid": 7, "kind": "serve", "socket": "/run/x.sock", "protocol": 1, "since": 1.0, **fields})  # type: ignore[arg-type]
+
+
+def test_a_lock_says_who_holds_it_and_frees_the_store(tmp_path: Path) -> None:
+    database = str(tmp_path / "a.db")
+    first, second = EngineLock(database), EngineLock(database)
+    assert read_holder(lock_path(database)) is None
+    first.acquire(holder(user="ann"))
+    assert read_holder(lock_path(database)) == holder(user="ann")
+    with pytest.raises(StoreBusy, match="held by a serve of user ann, pid 7"):
+        second.acquire(holder())
+    first.release()
+    first.release()
+    assert read_holder(lock_path(database)) is None
+    second.acquire(holder(kind="command"))
+    found = read_holder(lock_path(database))
+    assert found is not None
+    assert found.user
+    assert not found.takes_jobs
+    second.release()
+
+
+def test_looking_does_not_take_the_lock(tmp_path: Path) -> None:
+    database = str(tmp_path / "a.db")
+    lock = EngineLock(database)
+    for _ in range(20):
+        read_holder(lock_path(database))
+        lock.acquire(holder())
+        lock.release()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"pid":"x"}', b"x" * 100_000])
+def test_a_lock_file_with_nonsense_is_somebodys_all_the_same(tmp_path: Path, content: bytes) -> None:
+    database = str(tmp_path / "a.db")
+    lock = EngineLock(database)
+    lock.acquire(holder())
+    lock_path(database).write_bytes(content)
+    assert read_holder(lock_path(database)) is None
+    with pytest.raises(StoreBusy, match="another engine holds the store"):
+        EngineLock(database).acquire(holder())
+    lock.release()
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("do not truncate")
+    lock_path(str(tmp_path / "a.db")).symlink_to(target)
+    with pytest.raises(OSError, match="symbolic link"):
+        EngineLock(str(tmp_path / "a.db")).acquire(holder())
+    assert read_holder(lock_path(str(tmp_path / "a.db"))) is None
+    assert target.read_text() == "do not truncate"
+
+
+def test_words_about_a_holder() -> None:
+    assert describe(None, Path("/x.lock")) == "another engine holds the store (/x.lock)"
+    assert "pid 7" in describe(holder(user="ann"), Path("/x.lock"))
