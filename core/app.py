@@ -115,8 +115,8 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
     settings = loaded.settings
     cache = open_cache(settings.cache)
     stack.push_async_callback(cache.close)
-    quota = Quota()
-    source = _source(loaded, quota, clock)
+    quota, steady = Quota(), _steady(clock)
+    source = _source(loaded, quota, clock, steady)
     stack.push_async_callback(source.close)
     bus = Bus(clock.wall)
     options = RunnerOptions(
@@ -128,7 +128,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         source=source,
         cache=cache,
         store=store,
-        permits=Permits(quota, settings.source.connections, clock, source.now),
+        permits=Permits(quota, settings.source.connections, clock, steady),
         ingest=Ingest(source, store, check_page),
         bus=bus,
         alerts=Alerts(bus, _open_alerts(loaded)),
@@ -138,16 +138,22 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
     )
 
 
-def _source(loaded: Loaded, quota: Quota, clock: Clock) -> Source:
+def _steady(clock: Clock) -> Callable[[], float]:
+    """UTC epoch seconds that never go back: waits are durations, whatever an answer's Date or our clock say."""
+    started = clock.wall() - clock.monotonic()
+    return lambda: started + clock.monotonic()
+
+
+def _source(loaded: Loaded, quota: Quota, clock: Clock, steady: Callable[[], float]) -> Source:
     settings = loaded.settings.source
     http = HttpOptions(
         connections=settings.connections, total_timeout=settings.request_timeout, compress=settings.compress
     )
 
     def observe(headers: Mapping[str, str]) -> None:
-        quota.observe(headers, source.now())
+        quota.observe(headers, steady())
 
-    source = open_source(
+    return open_source(
         settings.name,
         base_url=loaded.settings.base_url,
         api_key=loaded.key,
@@ -155,7 +161,6 @@ def _source(loaded: Loaded, quota: Quota, clock: Clock) -> Source:
         observe=observe,
         clock=clock,
     )
-    return source
 
 
 def _open_alerts(loaded: Loaded) -> list[AlertChanged]:

@@ -12,7 +12,7 @@ LONGEST_NAP = 1.0
 
 
 class Permits:
-    """At most `connections` requests at once, none inside a wait. `now` is the vendor's time."""
+    """At most `connections` requests at once, none inside a wait. `now` is UTC epoch seconds that never go back."""
 
     def __init__(self, quota: Quota, connections: int, clock: Clock, now: Callable[[], float]) -> None:
         self.quota = quota
