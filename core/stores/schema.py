@@ -23,7 +23,7 @@ def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[C
 
 
 def create_rows_table(dataset: Dataset) -> str:
-    """DDL of a data type's table in SQLite. STRICT: a string never becomes a number."""
+    """DDL of a data type's table in SQLite. STRICT: what is no number is refused, not kept as text."""
     values = ",\n    ".join(f"{column.name} {SQLITE_TYPES[column.kind]}" for column in dataset.columns)
     return (
         f"CREATE TABLE {dataset.name} (\n"
@@ -80,6 +80,12 @@ def upsert(table: str, columns: tuple[str, ...], rows: int) -> str:
         f"ON CONFLICT (series_id, ts) DO UPDATE SET {sets}, known_at = coalesce(known_at, excluded.known_at) "
         f"WHERE (excluded.closed, excluded.sent_at) >= (closed, sent_at) AND ({differs})"
     )
+
+
+@cache
+def touch(table: str) -> str:
+    """Says that a stored bar was confirmed by an answer asked for at `?`."""
+    return f"UPDATE {table} SET sent_at = ?1 WHERE series_id = ?2 AND ts = ?3 AND sent_at < ?1"
 
 
 @cache

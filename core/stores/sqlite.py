@@ -44,10 +44,13 @@ class _Connection(aiosqlite.Connection):
     """aiosqlite, plus whole transactions as one hop to its thread."""
 
     async def run(self, work: Callable[..., T], *args: object) -> T:
-        """`work(sqlite3 connection, *args)` on the thread. Raises StoreError for what SQLite raises."""
+        """`work(sqlite3 connection, *args)` on the thread. Raises StoreError for what SQLite raises.
+
+        A value that it cannot bind (an integer too large, half a surrogate) is not one of its own errors.
+        """
         try:
             return await self._execute(work, self._conn, *args)  # type: ignore[no-untyped-call, no-any-return]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise StoreError(f"the database failed: {error}") from error
 
 

@@ -7,19 +7,21 @@ instead of one a statement.
 import json
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from core.coverage import Gap, sight, without_prehistory
+from core.errors import StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
-from core.stores.schema import BOOKKEEPING, select_range, upsert
+from core.stores.schema import BOOKKEEPING, select_range, touch, upsert
 from core.windows import Window, merge
 
 ROWS_PER_STATEMENT = 2_000
+LATEST = 2**62
 
 
 @contextmanager
@@ -65,19 +67,31 @@ def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
         insert(db, commit, commit.rows)
         return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     fresh = [row for row in commit.rows if row[0] not in stored]
-    changed = [row for row in commit.rows if row[0] in stored and _replaces(commit, row, stored[row[0]])]
+    newer = [row for row in commit.rows if row[0] in stored and _is_newer(commit, row, stored[row[0]])]
+    changed = [row for row in newer if _differs(commit, row, stored[row[0]])]
+    _confirm(db, commit, {row[0] for row in newer}.difference(row[0] for row in changed))
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     insert(db, commit, sorted(fresh + changed, key=lambda row: row[0]))
     unchanged = len(commit.rows) - len(fresh) - len(changed)
     return {"inserted": len(fresh), "updated": len(changed), "unchanged": unchanged, "restated": restated}
 
 
-def _replaces(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
+def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
     """Whether a stored (ts, closed, sent_at, *values) yields to `row`: the upsert's guard, said again."""
-    closed = int(row[0] < commit.closed_before)
-    if (closed, commit.sent_at) < old[1:3]:
-        return False
-    return closed != old[1] or row[1:] != old[3:]
+    return (_closed(commit, row), commit.sent_at) >= old[1:3]
+
+
+def _differs(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
+    return _closed(commit, row) != old[1] or row[1:] != old[3:]
+
+
+def _closed(commit: Commit, row: tuple[Any, ...]) -> int:
+    return int(row[0] < commit.closed_before)
+
+
+def _confirm(db: sqlite3.Connection, commit: Commit, stamps: Iterable[int]) -> None:
+    """Bars that a later answer repeats are as old as that answer, so none from in between changes them."""
+    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, ts) for ts in stamps])
 
 
 def insert(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -139,7 +153,7 @@ QUARANTINE = (
 
 def _write_quarantine(db: sqlite3.Connection, commit: Commit) -> int:
     for row in commit.rejected:
-        start, end = commit.window if row.ts is None else (row.ts, row.ts + 1)
+        start, end = commit.window if row.ts is None or abs(row.ts) > LATEST else (row.ts, row.ts + 1)
         stamp = (commit.run_id, commit.known_at, commit.known_at)
         db.execute(QUARANTINE, (commit.series.id, start, end, row.reason, row.detail, row.raw, *stamp))
     return len(commit.rejected)
@@ -200,7 +214,7 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
-    row: tuple[int | None, int] = db.execute(
+    row: tuple[int | None, int] | None = db.execute(
         "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
         "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
         f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows",
@@ -213,6 +227,8 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
             commit.series.id,
         ),
     ).fetchone()
+    if row is None:
+        raise StoreError(f"{commit.series.key} is not stored any more")
     if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
         db.execute("UPDATE OR IGNORE series SET instrument = ? WHERE id = ?", (mapped, commit.series.id))
     return row
