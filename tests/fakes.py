@@ -20,3 +20,16 @@ def mutated(body: bytes, chance: random.Random) -> bytes:
             case _:
                 wounded[at:at] = chance.choice(POISON)
     return bytes(wounded)
+
+
+class ManualClock:
+    """Monotonic seconds that pass when told to."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds

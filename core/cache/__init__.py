@@ -5,7 +5,6 @@ A cache may cost time, never truth: every value can be fetched again, so an erro
 
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from core.errors import ConfigError
 
@@ -75,9 +74,8 @@ def open_cache(url: str) -> Cache:
     """
     from core.cache.memory import MemoryCache  # noqa: PLC0415 - implementations are loaded when chosen
 
-    scheme = urlsplit(url).scheme
-    if scheme == "memory":
+    if url.startswith("memory://"):
         return MemoryCache()
-    if scheme == "off":
+    if url.startswith("off://"):
         return NoCache()
     raise ConfigError(f"--cache {url!r}: unknown kind of cache; write memory://")

@@ -1,6 +1,7 @@
 """Where data comes from: the Source protocol, what it returns, and the cache in front of listings."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar
@@ -141,8 +142,11 @@ class CachedListings:
 
     async def _through(self, key: str, kind: type[T], ask: Callable[[], Awaitable[T]]) -> T:
         if (cached := await self._cache.get(key)) is not None:
-            self.hits += 1
-            return msgspec.json.decode(cached, type=kind)
+            # What another version, or nobody of ours, has put there is a miss.
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found = msgspec.json.decode(cached, type=kind)
+                self.hits += 1
+                return found
         self.misses += 1
         fresh = await ask()
         await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
