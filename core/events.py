@@ -212,11 +212,12 @@ class GapFound(Event, frozen=True, kw_only=True, tag="gap"):
 
 
 class LogLine(Event, frozen=True, kw_only=True, tag="log"):
-    """`level`: debug, info, warning, error."""
+    """`level`: debug, info, warning, error; `job` is empty when the line is about the engine."""
 
     level: str
     text: str
     source: str = ""
+    job: str = ""
 
 
 class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):

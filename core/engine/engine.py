@@ -48,6 +48,7 @@ class Engine:
         self._runners: dict[str, Runner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(concurrent_jobs)
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._finished: deque[str] = deque()
         self._background: list[asyncio.Task[None]] = []
         self._journaled: dict[str, tuple[str, int]] = {}
@@ -107,6 +108,8 @@ class Engine:
             raise ConfigError(f"unknown command {clean(command)!r}")
         job = self._find(args.get("job"))
         if command == "retry":
+            if job.finished is None:
+                raise ConfigError(f"job {job.id} is still at it: {job.state}")
             return {"job": self.submit(job.operation).id}
         if job.finished is not None:
             raise ConfigError(f"job {job.id} has ended: {job.state}")
@@ -146,7 +149,8 @@ class Engine:
         runner = self._runners[job.id]
         try:
             await self.flush()  # a run that is killed has been in the journal from its start
-            async with self._places:
+            async with self._turn(job), self._places:
+                job.waiting = ""
                 await runner.run()
         except asyncio.CancelledError:
             job.state, job.finished = "cancelled", job.finished or self.tools.clock.wall()
@@ -155,6 +159,15 @@ class Engine:
             job.failure = error
             job.add_error(f"defect: {type(error).__name__}: {clean(str(error))}")
         self._conclude(job)
+
+    def _turn(self, job: Job) -> asyncio.Lock:
+        """Jobs of one data type and interval run one after another: two could buy the same window twice."""
+        key = (job.operation.data_type, job.operation.interval)
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        if turn.locked():
+            job.waiting = "for another job of this data type and interval"
+            self.tools.bus.publish(job.view())
+        return turn
 
     def _conclude(self, job: Job) -> None:
         self._publish_progress(job)

@@ -291,12 +291,12 @@ class Runner:
         self.job.failure = error
         self.job.add_error(clean(str(error), 500))
         level = "warning" if isinstance(error, QuotaExhausted) else "error"
-        self._tools.bus.publish(LogLine(level=level, text=clean(str(error), 500), source=self.job.id))
+        self._log(clean(str(error), 500), level)
 
-    def _log(self, text: str) -> None:
+    def _log(self, text: str, level: str = "info") -> None:
         operation = self.job.operation
-        source = f"{self.job.id} {operation.data_type} {operation.interval}"
-        self._tools.bus.publish(LogLine(level="info", text=text, source=source))
+        source = f"{operation.data_type} {operation.interval}"
+        self._tools.bus.publish(LogLine(level=level, text=text, source=source, job=self.job.id))
 
     def _say(self, waiting: str) -> None:
         self.job.waiting = waiting
