@@ -129,7 +129,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         cache=cache,
         store=store,
         permits=Permits(quota, settings.source.connections, clock, steady),
-        ingest=Ingest(source, store, check_page),
+        ingest=Ingest(source, store, check_page, clock),
         bus=bus,
         alerts=Alerts(bus, _open_alerts(loaded)),
         clock=clock,

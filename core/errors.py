@@ -85,10 +85,10 @@ class Unauthorized(Rejected):
 class NothingBefore(SourceError):
     """No bar at or before the time asked for (404 with times).
 
-    `first` is the first available bar in UTC epoch seconds, None when the vendor does not say.
+    `first` is the first available bar in UTC epoch seconds, as the vendor says.
     """
 
-    def __init__(self, message: str, first: int | None) -> None:
+    def __init__(self, message: str, first: int) -> None:
         super().__init__(message)
         self.first = first
 

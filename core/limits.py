@@ -143,7 +143,7 @@ class Backoff:
     base: float = 0.5
     cap: float = 10.0
     attempts: int = 5
-    deadline: float = 25.0
+    deadline: float = 20.0
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds before try `attempt + 1`; `chance` is uniform in [0, 1)."""

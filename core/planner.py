@@ -48,14 +48,16 @@ class Wanted:
 class Fetch(NamedTuple):
     """One call: `window` of `series`, and why.
 
-    `attempt` counts tries, `since` is the monotonic time of the first one (0 before it).
+    `attempt` counts tries, `sends` calls (a refusal for a limit is a call, not a try), `tried` the seconds
+    spent on tries, waits excepted.
     """
 
     series: SeriesState
     window: Window
     reason: str
     attempt: int = 1
-    since: float = 0.0
+    sends: int = 0
+    tried: float = 0.0
 
     @property
     def grain(self) -> Grain:

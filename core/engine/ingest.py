@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from core.clock import Clock
 from core.coverage import SeriesState, absent
 from core.datasets import Dataset, SeriesKey, closed_until
-from core.errors import NothingBefore
+from core.errors import Malformed, NothingBefore
 from core.failpoints import failpoint
 from core.planner import PROBE, Fetch, SeriesPlan
 from core.sources import Page, RejectedRow, Source
 from core.stores import Commit, Store, Written
-from core.windows import Grain, Window, clip
+from core.windows import Grain, Window, clip, iso
 
 PAGES_IN_MEMORY = 8
 
@@ -56,17 +57,20 @@ class Request:
 class Ingest:
     """Takes windows from `source` into `store` through the quality gate `check`."""
 
-    def __init__(self, source: Source, store: Store, check: Check) -> None:
+    def __init__(self, source: Source, store: Store, check: Check, clock: Clock) -> None:
         self._source = source
         self._store = store
         self._check = check
+        self._clock = clock
+        # Answers are ordered by when they were asked for, on one clock that never goes back.
+        self._epoch = clock.wall() - clock.monotonic()
         # Decoded pages are what memory goes to: few of them wait for the writer at any time.
         self._pages = asyncio.Semaphore(PAGES_IN_MEMORY)
         self._origin = ""
 
     async def window(self, request: Request) -> Outcome:
         """Raises SourceError and StoreError; nothing is written then."""
-        sent_at = int(self._source.now() * 1000)
+        sent_at = int((self._epoch + self._clock.monotonic()) * 1000)
         key, window = request.state.key, request.fetch.window
         try:
             page = await self._source.history(request.dataset, key, window, request.groups)
@@ -90,11 +94,13 @@ class Ingest:
             self._origin = self._source.origin
 
     async def _before_history(self, request: Request, answer: NothingBefore) -> Outcome:
-        grain = request.fetch.grain
-        first = grain.floor(answer.first) if answer.first is not None else None
-        if first is None or first < request.fetch.window.end:
-            return Outcome(request.state)
+        """A 404 that names the first bar. It settles the start only when it can be true."""
+        first = request.fetch.grain.floor(answer.first)
+        if not request.fetch.window.end <= first <= self._source.now():
+            raise Malformed(f"the vendor has nothing here, and its first bar is {answer.first}", "odd_first")
         state = await self._store.settle_start(request.state, first)
+        if state is None:
+            raise Malformed(f"the vendor's first bar is {iso(first)}, yet older ones are stored", "odd_first")
         return Outcome(state)
 
 

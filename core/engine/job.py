@@ -27,6 +27,7 @@ class SeriesProgress:
     retries: int = 0
     reason: str = ""
     error: str = ""
+    is_refused: bool = False
     is_dirty: bool = True
 
     @property

@@ -55,7 +55,7 @@ class MeteredListings:
                     self.calls += 1
                     return await ask()
             except RateLimited as error:
-                self._permits.pause(error.wait)
+                self._permits.refused(error.wait, self._max_wait)
             except (Transient, Malformed):
                 if self._backoff.is_spent(attempt, self._clock.monotonic() - started):
                     raise

@@ -19,9 +19,17 @@ class Permits:
         self._slots = asyncio.Semaphore(connections)
         self._clock = clock
         self._now = now
+        self._refused_since: float | None = None
 
-    def pause(self, wait: float) -> None:
-        """The vendor asks to be left alone for `wait` seconds."""
+    def refused(self, wait: float, max_wait: float) -> None:
+        """A call was refused for a limit: send nothing for `wait` seconds.
+
+        Raises QuotaExhausted when calls would have been refused for longer than `max_wait` seconds on end.
+        """
+        now = self._clock.monotonic()
+        self._refused_since = now if self._refused_since is None else self._refused_since
+        if now - self._refused_since + wait > max_wait:
+            raise QuotaExhausted(f"the vendor has refused calls for a limit for longer than {max_wait:.0f} s")
         self.quota.pause(wait, self._now())
 
     @asynccontextmanager
@@ -35,6 +43,7 @@ class Permits:
             self.quota.take(self._now())
             try:
                 yield
+                self._refused_since = None
             finally:
                 self.quota.give_back()
 

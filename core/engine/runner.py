@@ -7,8 +7,10 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+from core.clock import Clock
 from core.coverage import SeriesState
 from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress, WorkQueue
@@ -24,6 +26,21 @@ from core.windows import Window, intersect, iso
 DRAIN_SECONDS = 3.0
 GIVE_UP_AFTER = 16
 RETRYING = "retrying:"
+
+
+class Stopwatch:
+    """Seconds since `start`, none before it: waiting for a permit is not trying."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started: float | None = None
+
+    def start(self) -> None:
+        self._started = self._clock.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._started is None else self._clock.monotonic() - self._started
 
 
 class Runner:
@@ -50,13 +67,17 @@ class Runner:
             self._log(f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows")
             self._enter("held" if job.queue and job.queue.is_held else "running")
             await self._work_through()
-            await self._judge()
         except TapewatchError as error:
             self._fail(error)
         except asyncio.CancelledError:
             job.is_stopping = True
             raise
+        except Exception as defect:
+            job.failure = defect
+            raise
         finally:
+            with suppress(TapewatchError):
+                await self._judge()
             job.finished = self._tools.clock.wall()
             job.waiting = ""
             self._enter(self._final_state())
@@ -73,6 +94,9 @@ class Runner:
         """Stop handing out windows; what is in flight has DRAIN_SECONDS to finish."""
         self.job.is_stopping = True
         self._enter("cancelling")
+        await self._drain()
+
+    async def _drain(self) -> None:
         if self.job.queue is None:
             return
         await self.job.queue.close()
@@ -96,14 +120,16 @@ class Runner:
         count = min(self.job.operation.parallel_workers, max(1, self.job.windows_total))
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
         try:
-            await asyncio.gather(*self._workers)
-        except asyncio.CancelledError:
-            if not self.job.is_stopping:
-                raise
+            # After a fatal error answers that are already paid for still get their moment to be committed.
+            await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
+            await self._drain()
+            ended = await asyncio.gather(*self._workers, return_exceptions=True)
         finally:
             for worker in self._workers:
                 worker.cancel()
-            await asyncio.gather(*self._workers, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     async def _work(self) -> None:
         queue = self.job.queue
@@ -116,31 +142,53 @@ class Runner:
 
     async def _attempt(self, fetch: Fetch) -> None:
         entry = self.job.progress[fetch.series.id]
+        if entry.is_refused:
+            self._count_failed(entry)
+            return
         if self._is_pointless(entry, fetch):
             self._count_done(entry)
             return
-        fetch = fetch if fetch.since else fetch._replace(since=self._tools.clock.monotonic())
+        watch = Stopwatch(self._tools.clock)
         try:
-            outcome = await self._ask(entry, fetch)
+            outcome = await self._ask(entry, fetch, watch)
         except RateLimited as error:
-            self._tools.permits.pause(error.wait)
-            self._again(entry, fetch, 0.0, error)
-        except Malformed as error:
-            await self._keep_malformed(entry, fetch, error)
-            self._again_or_give_up(entry, fetch, error)
-        except Transient as error:
-            self._again_or_give_up(entry, fetch, error)
-        except Unauthorized:
-            raise
-        except Rejected as error:
-            self._give_up(entry, fetch, error)
-        else:
-            self._failures_in_a_row = 0
-            if self.job.waiting.startswith(RETRYING):
-                self.job.waiting = ""
-            self._count(entry, fetch, outcome)
+            self._tools.permits.refused(error.wait, self._tools.options.max_wait)
+            self._again(entry, fetch._replace(sends=fetch.sends + 1), 0.0, error)
+            return
+        except (Malformed, Transient, Rejected) as error:
+            tried = fetch._replace(sends=fetch.sends + 1, tried=fetch.tried + watch.seconds)
+            await self._failed(entry, tried, error)
+            return
+        self._failures_in_a_row = 0
+        if self.job.waiting.startswith(RETRYING):
+            self.job.waiting = ""
+        self._count(entry, fetch, outcome)
 
-    async def _ask(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
+    async def _failed(self, entry: SeriesProgress, fetch: Fetch, error: TapewatchError) -> None:
+        """Try again, or give up: the window, the series (a name that does not exist), the job (the key)."""
+        if isinstance(error, Unauthorized):
+            raise error
+        if isinstance(error, Malformed):
+            await self._keep_malformed(entry, fetch, error)
+        if isinstance(error, Rejected):
+            entry.is_refused = True
+            self._give_up(entry, fetch, error)
+            return
+        backoff = self._tools.options.backoff
+        if self.job.is_stopping or backoff.is_spent(fetch.attempt, fetch.tried):
+            self._give_up(entry, fetch, error)
+            self._stop_if_hopeless(error)
+            return
+        wait = backoff.wait(fetch.attempt, self._tools.chance())
+        self._again(entry, fetch._replace(attempt=fetch.attempt + 1), wait, error)
+
+    def _stop_if_hopeless(self, error: TapewatchError) -> None:
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= GIVE_UP_AFTER:
+            text = clean(str(error), 300)
+            raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
+
+    async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: "Stopwatch") -> Outcome:
         tools = self._tools
         request = Request(
             fetch=fetch,
@@ -151,8 +199,11 @@ class Runner:
             run_id=self.job.run_id,
         )
         async with tools.permits.one(tools.options.max_wait, self._say):
-            if fetch.attempt == 1:
+            watch.start()
+            if fetch.sends == 0:
                 self.job.counters.requests += 1
+            else:
+                self.job.counters.retries += 1
             return await tools.ingest.window(request)
 
     def _is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
@@ -182,6 +233,12 @@ class Runner:
         self.job.windows_done += 1
         self.job.is_dirty = True
 
+    def _count_failed(self, entry: SeriesProgress) -> None:
+        entry.windows_failed += 1
+        entry.is_dirty = True
+        self.job.windows_failed += 1
+        self.job.is_dirty = True
+
     def _count_quarantined(self, entry: SeriesProgress, rejected: Sequence[RejectedRow]) -> None:
         self.job.counters.rows_quarantined += len(rejected)
         reasons: dict[str, int] = {}
@@ -200,18 +257,9 @@ class Runner:
             self._unreadable.add((entry.state.id, fetch.window))
             self._count_quarantined(entry, [record])
 
-    def _again_or_give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
-        backoff = self._tools.options.backoff
-        tried_for = self._tools.clock.monotonic() - fetch.since
-        if self.job.is_stopping or backoff.is_spent(fetch.attempt, tried_for):
-            self._give_up(entry, fetch, error)
-            return
-        self._again(entry, fetch, backoff.wait(fetch.attempt, self._tools.chance()), error)
-
     def _again(self, entry: SeriesProgress, fetch: Fetch, wait: float, error: Exception) -> None:
         assert self.job.queue is not None  # noqa: S101 - a window was taken from it
-        self.job.queue.put_back(fetch._replace(attempt=fetch.attempt + 1), wait)
-        self.job.counters.retries += 1
+        self.job.queue.put_back(fetch, wait)
         entry.retries += 1
         entry.error = clean(str(error))
         entry.is_dirty = self.job.is_dirty = True
@@ -221,7 +269,7 @@ class Runner:
                 job=self.job.id,
                 series=str(entry.state.key),
                 start=fetch.window.start,
-                attempt=fetch.attempt + 1,
+                attempt=fetch.attempt,
                 wait=round(wait, 3),
                 error=entry.error,
             )
@@ -229,10 +277,8 @@ class Runner:
 
     def _give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
         text = clean(str(error), 300)
-        entry.windows_failed += 1
         entry.error = text
-        entry.is_dirty = self.job.is_dirty = True
-        self.job.windows_failed += 1
+        self._count_failed(entry)
         self.job.add_error(f"{entry.state.key} {iso(fetch.window.start)}..{iso(fetch.window.end)}: {text}")
         self._tools.bus.publish(
             WindowFailed(
@@ -246,9 +292,6 @@ class Runner:
         )
         source = str(entry.state.key)
         self._tools.alerts.fire("retries_exhausted", "ERROR", source, text, self._tools.clock.wall())
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= GIVE_UP_AFTER:
-            raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
 
     async def _judge(self) -> None:
         """Count the holes that are left; GapFound is said now, when no later answer can explain them."""

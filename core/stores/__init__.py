@@ -109,8 +109,11 @@ class Store(Protocol):
         """Keep an answer that could not be used at all."""
         ...
 
-    async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
-        """The vendor's history starts at `first`: remember it and forget the gaps before it."""
+    async def settle_start(self, series: SeriesState, first: int) -> SeriesState | None:
+        """The vendor's history starts at `first`: remember it and forget the gaps before it.
+
+        None, and nothing is changed, when an older bar is stored.
+        """
         ...
 
     async def journal(

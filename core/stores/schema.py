@@ -63,20 +63,25 @@ def create_everything() -> str:
 
 
 @lru_cache(maxsize=32)
-def upsert(table: str, columns: tuple[str, ...], rows: int) -> str:
+def upsert(dataset: Dataset, columns: tuple[str, ...], rows: int) -> str:
     """One statement that writes `rows` rows: BOOKKEEPING once for all of them, then (ts, *columns) of each.
 
     A stored row yields only to one from an answer that is as closed and was asked for no earlier, and
-    only when something differs. Columns that are not named stay as they are.
+    only when something differs. Columns that are not named stay as they are in a closed bar; in a running
+    one they are emptied, because they told of an earlier moment of it.
     """
+    others = [column.name for column in dataset.columns if column.name not in columns]
     one = f"({', '.join('?' * (1 + len(columns)))})"
     names = ", ".join((*BOOKKEEPING, "ts", *columns))
     same = ", ".join("?" * len(BOOKKEEPING))
-    sets = ", ".join(f"{name} = excluded.{name}" for name in (*columns, "closed", "sent_at"))
+    sets = ", ".join(
+        [f"{name} = excluded.{name}" for name in (*columns, "closed", "sent_at")]
+        + [f"{name} = CASE WHEN closed THEN {name} END" for name in others]
+    )
     differs = " OR ".join(f"{name} IS NOT excluded.{name}" for name in (*columns, "closed"))
     return (
         # "WHERE true" keeps the parser from reading ON as part of a join.
-        f"INSERT INTO {table} ({names}) SELECT {same}, * FROM (VALUES {', '.join([one] * rows)}) WHERE true "
+        f"INSERT INTO {dataset.name} ({names}) SELECT {same}, * FROM (VALUES {', '.join([one] * rows)}) WHERE true "
         f"ON CONFLICT (series_id, ts) DO UPDATE SET {sets}, known_at = coalesce(known_at, excluded.known_at) "
         f"WHERE (excluded.closed, excluded.sent_at) >= (closed, sent_at) AND ({differs})"
     )

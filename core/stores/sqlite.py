@@ -120,9 +120,9 @@ class SQLiteStore:
     async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         await self._db.run(_quarantine, series, window, rejected, run_id, int(self._wall()))
 
-    async def settle_start(self, series: SeriesState, first: int) -> SeriesState:
-        await self._db.run(_settle_start, series.id, first)
-        return replace(series, history_start=first)
+    async def settle_start(self, series: SeriesState, first: int) -> SeriesState | None:
+        is_settled = await self._db.run(_settle_start, series.id, first)
+        return replace(series, history_start=first) if is_settled else None
 
     async def journal(
         self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
@@ -224,11 +224,16 @@ def _quarantine(
         )
 
 
-def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> None:
+def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
     with transaction(db):
-        db.execute("UPDATE series SET history_start = ? WHERE id = ?", (first, series_id))
+        changed = db.execute(
+            "UPDATE series SET history_start = ?1 WHERE id = ?2 AND coalesce(first_bar, ?1) >= ?1", (first, series_id)
+        )
+        if changed.rowcount == 0:
+            return False
         before = read_gaps(db, series_id, Window(FOREVER.start, first))
         replace_gaps(db, series_id, before, without_prehistory(before, first))
+    return True
 
 
 def _drop(db: sqlite3.Connection, key: SeriesKey) -> int:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from core.coverage import Gap, sight, without_prehistory
-from core.errors import StoreError
+from core.coverage import Gap, SeriesState, sight, without_prehistory
+from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
 from core.stores.schema import BOOKKEEPING, select_range, touch, upsert
@@ -69,7 +69,7 @@ def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
     fresh = [row for row in commit.rows if row[0] not in stored]
     newer = [row for row in commit.rows if row[0] in stored and _is_newer(commit, row, stored[row[0]])]
     changed = [row for row in newer if _differs(commit, row, stored[row[0]])]
-    _confirm(db, commit, {row[0] for row in newer}.difference(row[0] for row in changed))
+    _confirm(db, commit, newer)
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     insert(db, commit, sorted(fresh + changed, key=lambda row: row[0]))
     unchanged = len(commit.rows) - len(fresh) - len(changed)
@@ -89,9 +89,13 @@ def _closed(commit: Commit, row: tuple[Any, ...]) -> int:
     return int(row[0] < commit.closed_before)
 
 
-def _confirm(db: sqlite3.Connection, commit: Commit, stamps: Iterable[int]) -> None:
-    """Bars that a later answer repeats are as old as that answer, so none from in between changes them."""
-    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, ts) for ts in stamps])
+def _confirm(db: sqlite3.Connection, commit: Commit, rows: Iterable[tuple[Any, ...]]) -> None:
+    """A running bar that a later answer repeats is as old as that answer, so none from in between changes it.
+
+    Closed bars are left alone: a rerun over years of them must not write a block.
+    """
+    running = [row[0] for row in rows if not _closed(commit, row)]
+    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, ts) for ts in running])
 
 
 def insert(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -109,7 +113,7 @@ def _insert(
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
         values = (commit.series.id, *closed, commit.sent_at, *chain.from_iterable(part))
-        db.execute(upsert(commit.dataset.name, commit.columns, len(part)), values)
+        db.execute(upsert(commit.dataset, commit.columns, len(part)), values)
 
 
 def _write_restatements(
@@ -230,5 +234,16 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     if row is None:
         raise StoreError(f"{commit.series.key} is not stored any more")
     if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
-        db.execute("UPDATE OR IGNORE series SET instrument = ? WHERE id = ?", (mapped, commit.series.id))
+        _rename(db, commit.series, mapped)
     return row
+
+
+def _rename(db: sqlite3.Connection, series: SeriesState, mapped: str) -> None:
+    """A series asked for by the exchange's own name gets its mapped one. Raises Rejected when that is taken."""
+    try:
+        db.execute("UPDATE series SET instrument = ? WHERE id = ?", (mapped, series.id))
+    except sqlite3.IntegrityError as error:
+        own = series.key.instrument
+        raise Rejected(
+            f"{own} is the exchange's own name of {mapped}, a series of its own: ask for {mapped}"
+        ) from error
