@@ -3,11 +3,15 @@
 import fcntl
 import getpass
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
-from core.errors import StoreBusy
+from core.errors import StoreBusy, StoreError
+
+LOOKERS_ON = 5
+LOOK_SECONDS = 0.01
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -28,7 +32,8 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 def lock_path(database: str) -> Path:
-    return Path(database + ".lock")
+    """Beside the file itself, whichever links lead to it: one database has one lock."""
+    return Path(os.path.realpath(database) + ".lock")
 
 
 class EngineLock:
@@ -39,13 +44,16 @@ class EngineLock:
         self._file: int | None = None
 
     def acquire(self, holder: Holder) -> None:
-        """Raises StoreBusy naming the holder when another process has the lock."""
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        """Raises StoreBusy naming the holder when another process has the lock, StoreError when there can be none."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError as error:
+            raise StoreError(f"--db: the directory {self.path.parent} does not exist; create it first") from error
+        except OSError as error:
+            raise StoreError(f"--db: {self.path} cannot be opened: {error.strerror}") from error
+        if not _lock(file):
             os.close(file)
-            raise StoreBusy(describe(read_holder(self.path), self.path)) from error
+            raise StoreBusy(describe(read_holder(self.path), self.path))
         self._file = file
         self._write(holder)
 
@@ -57,10 +65,22 @@ class EngineLock:
 
     def _write(self, holder: Holder) -> None:
         if not holder.user:
-            holder = msgspec.structs.replace(holder, user=getpass.getuser())
+            holder = msgspec.structs.replace(holder, user=_user())
         assert self._file is not None  # noqa: S101 - called by acquire only
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, msgspec.json.encode(holder), 0)
+
+
+def _lock(file: int) -> bool:
+    """Take the lock; somebody who only looks who holds it keeps it for microseconds, which are waited out."""
+    for _ in range(LOOKERS_ON):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+        else:
+            return True
+    return False
 
 
 def read_holder(path: Path) -> Holder | None:
@@ -79,6 +99,14 @@ def read_holder(path: Path) -> Holder | None:
     finally:
         os.close(file)
     return None
+
+
+def _user() -> str:
+    """Our login name; a container may run us under a number that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def describe(holder: Holder | None, path: Path) -> str:

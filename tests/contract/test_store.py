@@ -18,7 +18,7 @@ import pytest
 
 from core.coverage import CONFIRMED_RECHECK_SECONDS, FIRST_RECHECK_SECONDS, Covered, Gap, SeriesState
 from core.datasets import DATASETS, SPOT_OHLCV, SeriesKey
-from core.errors import StoreError, StoreRefused
+from core.errors import Rejected, StoreError, StoreRefused
 from core.events import AlertChanged
 from core.records import in_groups
 from core.sources import RejectedRow
@@ -177,7 +177,7 @@ VERSIONS = [
     (3_000, False, 1.0),
     (4_000, True, 5.0),
     (5_000, True, 6.0),
-    (6_000, True, 5.0),
+    (6_000, True, 7.0),
 ]
 
 
@@ -374,8 +374,10 @@ async def test_a_mapped_name_that_is_taken_stays_with_its_series(bench: SQLiteBe
     first = await series(bench.store)
     second = await series(bench.store, KEY._replace(instrument="XXBTZUSD"))
     constants = {"exchange_symbol": "XXBTZUSD", "instrument": "BTC-USD"}
-    await bench.store.commit(answer(second, constants=constants))
+    with pytest.raises(Rejected, match="BTC-USD"):
+        await bench.store.commit(answer(second, constants=constants))
     assert (await series(bench.store)).id == first.id
+    assert await bars(bench, "open") == []
 
 
 # --- coverage
@@ -690,3 +692,20 @@ async def test_a_window_without_a_series_is_refused(store: Store) -> None:
 def test_the_grid_of_these_tests_is_minutes() -> None:
     assert MINUTE.seconds == 60
     assert sqlite3.sqlite_version_info >= (3, 37), "STRICT tables"
+
+
+async def test_a_running_bar_keeps_no_columns_of_an_earlier_moment(bench: SQLiteBench) -> None:
+    """Stored running with many groups, then closed with few: what was not asked for again is emptied."""
+    state = await series(bench.store)
+    await bench.store.commit(answer(state, bars=1, groups=WIDE, closed_before=0))
+    assert await bars(bench, "closed, volume IS NULL") == [(0, 0)]
+    await bench.store.commit(answer(state, bars=1, sent_at=2_000, closed_before=FAR))
+    assert await bars(bench, "closed, volume IS NULL") == [(1, 1)]
+
+
+async def test_a_start_after_stored_bars_is_not_believed(bench: SQLiteBench) -> None:
+    state = await series(bench.store)
+    await bench.store.commit(answer(state, bars=3, closed_before=FAR))
+    assert await bench.store.settle_start(state, 600) is None
+    [fresh] = await bench.store.series(SOURCE, [KEY])
+    assert fresh.history_start is None

@@ -213,7 +213,7 @@ def test_backoff_doubles_to_its_cap_with_full_jitter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "tried_for", "spent"), [(1, 0, False), (4, 24.9, False), (5, 0, True), (1, 25, True)]
+    ("attempt", "tried_for", "spent"), [(1, 0, False), (4, 19.9, False), (5, 0, True), (1, 20, True)]
 )
 def test_backoff_gives_up_after_attempts_or_seconds(attempt: int, tried_for: float, spent: bool) -> None:
     assert Backoff().is_spent(attempt, tried_for) is spent

@@ -91,7 +91,7 @@ def test_a_new_column_cannot_be_forgotten(db: sqlite3.Connection) -> None:
     migrate(db, NOW)
     for dataset in DATASETS.values():
         names = tuple(column.name for column in dataset.columns)
-        db.execute("EXPLAIN " + upsert(dataset.name, names, 2), [0] * (4 + 2 * (1 + len(names))))
+        db.execute("EXPLAIN " + upsert(dataset, names, 2), [0] * (4 + 2 * (1 + len(names))))
 
 
 def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Connection) -> None:
@@ -238,7 +238,7 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("do not truncate")
     lock_path(str(tmp_path / "a.db")).symlink_to(target)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(StoreError, match="symbolic link"):
         EngineLock(str(tmp_path / "a.db")).acquire(holder())
     assert read_holder(lock_path(str(tmp_path / "a.db"))) is None
     assert target.read_text() == "do not truncate"
