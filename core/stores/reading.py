@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core.datasets import SeriesKey
-from core.errors import StoreError
+from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
 from core.stores.migrate import check, migrations
@@ -105,7 +105,7 @@ class Reader:
 
 @contextmanager
 def reading(url: str) -> Iterator[Reader]:
-    """A Reader of the store at `url`. Raises StoreError when there is none, or it is not ours."""
+    """A Reader of the store at `url`. Raises StoreError when there is none, StoreRefused when it is not ours."""
     path = sqlite_path(url)
     if not Path(path).is_file():
         raise StoreError(f"there is no store at {path} yet; `tapewatch demo` makes one to try")
@@ -117,7 +117,11 @@ def reading(url: str) -> Iterator[Reader]:
         if check(db, migrations()) == 0:
             raise StoreError(f"the store at {path} is empty")
         yield Reader(db)
+    except StoreRefused as error:
+        raise StoreRefused(f"{path}: {error}") from error
     except sqlite3.Error as error:
+        if "not a database" in str(error):
+            raise StoreRefused(f"{path} is not an SQLite database; choose another file") from error
         raise StoreError(f"{path} cannot be read: {error}") from error
     finally:
         db.close()

@@ -77,6 +77,7 @@ class SQLiteStore:
     async def open_to_plan(cls, url: str, wall: Wall = time.time) -> "SQLiteStore":
         """Open the file read-only, or an empty store in memory when there is none yet."""
         path = sqlite_path(url)
+        check_place(path)
         if not Path(path).exists():
             return await cls._connect(url, ":memory:", _prepare, wall)
         uri = f"file:{quote(path)}?mode=ro"
