@@ -109,14 +109,6 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _user() -> str:
-    """Our login name; a container may run us under a number that has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
 def describe(holder: Holder | None, path: Path) -> str:
     if holder is None:
         return f"another engine holds the store ({path})"
