@@ -7,6 +7,7 @@ what has been said so far. Nothing here sleeps for a guessed time: `until` polls
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -254,7 +255,11 @@ class Processes:
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> Started:
-        command = [sys.executable, "-m", "core.cli", *arguments]
+        return self.run([sys.executable, "-m", "core.cli", *arguments], env, stdout, stderr)
+
+    def run(
+        self, command: Sequence[str], env: Mapping[str, str], stdout: int | None = None, stderr: int | None = None
+    ) -> Started:
         started = Started(command, self.environment(**env), self.folder, stdout, stderr)
         self._started.append(started)
         return started
@@ -299,6 +304,16 @@ class Program:
         if self.sandbox is not None:
             own["TAPEWATCH_BASE_URL"] = self.sandbox.url
         return self.processes.start(arguments, {**own, **self.env, **env}, stdout, stderr)
+
+    def limited(self, *arguments: str, file_size: int) -> Started:
+        """The command with a cap on the size of files, which does what a full disk does."""
+        own = {"TAPEWATCH_DB": f"sqlite:///{self.db}", **self.env}
+        if self.sandbox is not None:
+            own["TAPEWATCH_BASE_URL"] = self.sandbox.url
+        words = shlex.join([sys.executable, "-m", "core.cli", *arguments])
+        # ulimit counts blocks of 1024 bytes; the signal that comes with the limit is ignored, as it is by daemons.
+        script = f"trap '' XFSZ; ulimit -f {file_size // 1024}; exec {words}"
+        return self.processes.run(["bash", "-c", script], own)
 
     def ingest(self, *arguments: str, code: int | None = 0, **env: str) -> Any:
         """The summary of a run with `--output json`."""

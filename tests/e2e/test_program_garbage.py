@@ -81,6 +81,7 @@ ALWAYS = {
     "hostile text": Kind(rows(6, UNIT="\u001b]52;c;ZXZpbA==\u0007"), "unit", 1, raw="\\u001b]52"),
     "missing rows": Kind({"drop": [10, 11, 20]}, bad=3),
     "a short page": Kind({"short": 4}, bad=4),
+    "no rows at all": Kind({"empty": True}, bad=COUNT),
     "newest first": Kind(lambda true: true[::-1]),
     "rows repeated": Kind(lambda true: [*true[:20], *true[5:]]),
     "another instrument's rows between": Kind(
