@@ -23,6 +23,7 @@ import msgspec
 PROTOCOL = 1
 RETAINED_LOG_LINES = 200
 RETAINED_FINISHED_JOBS = 200
+RETAINED_FINISHED_JOBS_WITH_SERIES = 10  # a snapshot has to stay far below the longest line of the socket
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=False):
@@ -87,7 +88,7 @@ FINAL_STATES = frozenset({"complete", "complete_with_gaps", "waiting_quota", "fa
 
 
 class SeriesChanged(Event, frozen=True, kw_only=True, tag="series"):
-    """Progress of one series within one job. `state`: waiting, running, done, gaps, failed."""
+    """Progress of one series within one job. `state`: waiting, running, done, failed."""
 
     job: str
     series: str
@@ -224,7 +225,7 @@ class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
     """How a job ended: the object that `--output json` prints, of one job or of a batch.
 
     `status`: complete, complete_with_gaps, waiting_quota, failed, cancelled. `operations` holds the
-    summaries of a batch.
+    summaries of a batch; `exit_code` is what the error that ended it promises, if one did.
     """
 
     job: str = ""
@@ -246,6 +247,7 @@ class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
     duration_seconds: float = 0.0
     errors: list[str] = []
     operations: list[dict[str, object]] = []
+    exit_code: int | None = None
 
     def key(self) -> str:
         return f"summary:{self.job}"
@@ -406,9 +408,13 @@ class Bus:
         return isinstance(before, JobChanged) and before.is_final
 
     def _forget_oldest_finished(self) -> None:
+        if len(self._finished) > RETAINED_FINISHED_JOBS_WITH_SERIES:
+            self._forget(f"series:{self._finished[-1 - RETAINED_FINISHED_JOBS_WITH_SERIES]}:")
         while len(self._finished) > RETAINED_FINISHED_JOBS:
             job = self._finished.popleft()
             for key in (f"job:{job}", f"summary:{job}"):
                 self._retained.pop(key, None)
-            for key in [key for key in self._retained if key.startswith(f"series:{job}:")]:
-                del self._retained[key]
+
+    def _forget(self, prefix: str) -> None:
+        for key in [key for key in self._retained if key.startswith(prefix)]:
+            del self._retained[key]

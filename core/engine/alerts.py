@@ -40,11 +40,15 @@ class Alerts:
             self._change(key, msgspec.structs.replace(before, state="resolved"))
             del self._open[key]
 
-    def take_unrecorded(self) -> list[AlertChanged]:
-        """What changed since the last call, for the journal."""
-        changed = list(self._unrecorded.values())
-        self._unrecorded.clear()
-        return changed
+    def unrecorded(self) -> list[AlertChanged]:
+        """What changed and is not in the journal yet."""
+        return list(self._unrecorded.values())
+
+    def recorded(self, alerts: Iterable[AlertChanged]) -> None:
+        """These are in the journal now, unless they changed again meanwhile."""
+        for alert in alerts:
+            if self._unrecorded.get(alert.alert) is alert:
+                del self._unrecorded[alert.alert]
 
     def _change(self, key: str, alert: AlertChanged) -> None:
         stamped = self._bus.publish(alert)

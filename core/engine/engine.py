@@ -31,6 +31,11 @@ FINISHED_JOBS = 200
 Sampler = Callable[[float], EngineSample]
 
 
+def _journal_mark(job: Job) -> tuple[str, int]:
+    """Changes when there is something new to write down about `job`."""
+    return job.state, job.windows_done + job.windows_failed + job.counters.retries
+
+
 def new_run_id(now: float) -> str:
     """Sorts by time, unique enough for a fleet: `20260131T120000-1a2b3c4d`."""
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
@@ -52,7 +57,6 @@ class Engine:
         self._finished: deque[str] = deque()
         self._background: list[asyncio.Task[None]] = []
         self._journaled: dict[str, tuple[str, int]] = {}
-        self.idle_since = tools.clock.monotonic()
 
     async def __aenter__(self) -> "Engine":
         self._background = [asyncio.create_task(self._tick()), asyncio.create_task(self._watch())]
@@ -80,6 +84,8 @@ class Engine:
         """Queue a job; it starts as soon as there is a place."""
         now = self.tools.clock.wall()
         run_id = new_run_id(now)
+        while "j-" + run_id[-4:] in self.jobs:
+            run_id = new_run_id(now)
         job = Job(id="j-" + run_id[-4:], run_id=run_id, operation=operation, created=now)
         self.jobs[job.id] = job
         self._runners[job.id] = Runner(job, self.tools)
@@ -120,17 +126,16 @@ class Engine:
         return {"job": job.id}
 
     async def flush(self) -> None:
-        """Write what changed to the journal."""
-        runs, series = [], []
-        for job in list(self.jobs.values()):
-            mark = (job.state, job.windows_done + job.windows_failed + job.counters.retries)
-            if self._journaled.get(job.id) == mark:
-                continue
-            self._journaled[job.id] = mark
-            runs.append(self._record(job))
-            if job.finished is not None:
-                series += self._series_records(job)
-        await self.tools.store.journal(runs, series, self.tools.alerts.take_unrecorded())
+        """Write what changed to the journal. Raises StoreError; what was not written is tried again."""
+        changed = {
+            job.id: mark for job in self.jobs.values() if self._journaled.get(job.id) != (mark := _journal_mark(job))
+        }
+        jobs = [self.jobs[name] for name in changed]
+        ended = [record for job in jobs if job.finished is not None for record in self._series_records(job)]
+        alerts = self.tools.alerts.unrecorded()
+        await self.tools.store.journal([self._record(job) for job in jobs], ended, alerts)
+        self._journaled.update(changed)
+        self.tools.alerts.recorded(alerts)
 
     def _find(self, given: object) -> Job:
         job = self.jobs.get(str(given))
@@ -158,7 +163,7 @@ class Engine:
             job.state, job.finished = "failed", job.finished or self.tools.clock.wall()
             job.failure = error
             job.add_error(f"defect: {type(error).__name__}: {clean(str(error))}")
-        self._conclude(job)
+        await self._conclude(job)
 
     def _turn(self, job: Job) -> asyncio.Lock:
         """Jobs of one data type and interval run one after another: two could buy the same window twice."""
@@ -169,12 +174,12 @@ class Engine:
             self.tools.bus.publish(job.view())
         return turn
 
-    def _conclude(self, job: Job) -> None:
+    async def _conclude(self, job: Job) -> None:
         self._publish_progress(job)
-        self._alert(job)
+        await self._alert(job)
         self.tools.bus.publish(job.view())
-        self.tools.bus.publish(RunSummary(job=job.id, **job.summary()))
-        self.idle_since = self.tools.clock.monotonic()
+        await self._flush_or_say()  # who hears of the end finds it in the journal
+        self.tools.bus.publish(RunSummary(job=job.id, exit_code=job.exit_code, **job.summary()))
         job.queue = None
         self._finished.append(job.id)
         while len(self._finished) > FINISHED_JOBS:
@@ -182,16 +187,20 @@ class Engine:
             for table in (self.jobs, self._runners, self._tasks, self._journaled):
                 table.pop(forgotten, None)
 
-    def _alert(self, job: Job) -> None:
+    async def _alert(self, job: Job) -> None:
         alerts, now = self.tools.alerts, self.tools.clock.wall()
         source = f"{job.operation.data_type}/{job.operation.interval}"
         if job.state == "failed":
             alerts.fire("run_failed", "ERROR", source, job.errors[0] if job.errors else "failed", now)
         elif job.state in {"complete", "complete_with_gaps"}:
             alerts.resolve("run_failed", source)
-        if job.counters.gaps_open:
-            alerts.fire("gaps_open", "WARNING", source, f"{job.counters.gaps_open} gaps are open", now)
-        elif job.state == "complete":
+        try:
+            gaps = await self.tools.store.unexplained_gaps(job.operation.data_type, job.operation.interval)
+        except TapewatchError:
+            return  # the store says so itself, where it is written to
+        if gaps:
+            alerts.fire("gaps_open", "WARNING", source, f"{gaps} gaps are open", now)
+        else:
             alerts.resolve("gaps_open", source)
 
     async def _tick(self) -> None:
@@ -225,10 +234,13 @@ class Engine:
                 if said.get(sample.key()) != sample:
                     said[sample.key()] = sample
                     self.tools.bus.publish(sample)
-            try:
-                await self.flush()
-            except TapewatchError as error:
-                self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="journal"))
+            await self._flush_or_say()
+
+    async def _flush_or_say(self) -> None:
+        try:
+            await self.flush()
+        except TapewatchError as error:
+            self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="journal"))
 
     def _slow_samples(self) -> list[CacheSample | QuotaSample]:
         return [*self._cache_samples(), self._quota_sample()]

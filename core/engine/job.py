@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.coverage import SeriesState
+from core.errors import TapewatchError
 from core.events import JobChanged, SeriesChanged
 from core.operations import Operation
 from core.planner import Fetch, Plan, SeriesPlan
@@ -173,6 +174,11 @@ class Job:
     is_dirty: bool = True
     rows_rate: Rate = field(default_factory=Rate)
     windows_rate: Rate = field(default_factory=Rate)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the class of the error that ended the job promises, None when nothing did."""
+        return self.failure.exit_code if isinstance(self.failure, TapewatchError) else None
 
     def add_error(self, text: str) -> None:
         if len(self.errors) < 100:

@@ -47,17 +47,19 @@ class MeteredListings:
         await self._call(self._source.rate_limit)
 
     async def _call(self, ask: Callable[[], Awaitable[T]]) -> T:
-        started = self._clock.monotonic()
-        attempt = 1
+        attempt, tried = 1, 0.0
         while True:
+            asked_at = 0.0
             try:
                 async with self._permits.one(self._max_wait, self._say):
                     self.calls += 1
+                    asked_at = self._clock.monotonic()
                     return await ask()
             except RateLimited as error:
                 self._permits.refused(error.wait, self._max_wait)
             except (Transient, Malformed):
-                if self._backoff.is_spent(attempt, self._clock.monotonic() - started):
+                tried += self._clock.monotonic() - asked_at
+                if self._backoff.is_spent(attempt, tried):
                     raise
                 await self._clock.sleep(self._backoff.wait(attempt, self._chance()))
                 attempt += 1

@@ -116,6 +116,10 @@ class Store(Protocol):
         """
         ...
 
+    async def unexplained_gaps(self, data_type: str, interval: str) -> int:
+        """How many stored gaps of this data type and interval have been seen only once."""
+        ...
+
     async def journal(
         self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
     ) -> None:

@@ -125,6 +125,9 @@ class SQLiteStore:
         is_settled = await self._db.run(_settle_start, series.id, first)
         return replace(series, history_start=first) if is_settled else None
 
+    async def unexplained_gaps(self, data_type: str, interval: str) -> int:
+        return await self._db.run(_unexplained_gaps, data_type, interval)
+
     async def journal(
         self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
     ) -> None:
@@ -235,6 +238,14 @@ def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
         before = read_gaps(db, series_id, Window(FOREVER.start, first))
         replace_gaps(db, series_id, before, without_prehistory(before, first))
     return True
+
+
+def _unexplained_gaps(db: sqlite3.Connection, data_type: str, interval: str) -> int:
+    query = (
+        "SELECT count(*) FROM gap JOIN series ON series.id = gap.series_id "
+        "WHERE data_type = ? AND interval = ? AND sightings = 1"
+    )
+    return int(db.execute(query, (data_type, interval)).fetchone()[0])
 
 
 def _drop(db: sqlite3.Connection, key: SeriesKey) -> int:
