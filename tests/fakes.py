@@ -2,9 +2,21 @@
 
 import asyncio
 import random
+import selectors
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from core.clock import Clock, LoopClock
+from core.datasets import Dataset, SeriesKey
+from core.errors import NothingBefore, RateLimited
+from core.records import in_groups, row_type
+from core.sources import Asset, AssetPage, Instrument, Page
+from core.windows import GRAINS, Window
 
 POISON = (b"null", b"true", b"1e999", b"NaN", b'"', b"[", b"{", b"}", b"\\ud800", b"\x00", b"\xff", b"-", b"9" * 50)
 
@@ -136,3 +148,205 @@ def flooding(head: bytes, chunk: bytes) -> Action:
             await writer.drain()
 
     return act
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Jumps virtual time to the next timer once nothing real has happened for `threshold` seconds."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self._threshold = threshold
+        self.skipped = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(min(timeout, self._threshold))
+        if not ready:
+            self.skipped += timeout
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop on which an hour of sleep takes a moment. Threads (the store's) are real and waited for."""
+
+    def __init__(self, threshold: float = 0.02) -> None:
+        self._jumping = _JumpingSelector(threshold)
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return super().time() + self._jumping.skipped
+
+
+class VirtualClock(LoopClock):
+    """The loop's time for everything: `wall` starts at `start` (UTC epoch seconds) and passes as the loop does."""
+
+    def __init__(self, start: float) -> None:
+        self._offset = start - self.monotonic()
+
+    def wall(self) -> float:
+        return self.monotonic() + self._offset
+
+    def set_wall(self, now: float) -> None:
+        """The machine's clock is set."""
+        self._offset = now - self.monotonic()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as a FakeSource got it: `number` from 1, `nth` of its window from 1, `at` monotonic seconds."""
+
+    number: int
+    nth: int
+    at: float
+    what: str
+    key: SeriesKey | None = None
+    window: Window | None = None
+
+
+Rows = list[Any]
+Script = Callable[[Call], Exception | Callable[[Rows], Rows] | None]
+
+
+def bar(key: SeriesKey, ts: int, version: int = 0) -> dict[str, float | int]:
+    """The true bar of a series at `ts`: a pure function, OPEN is the CLOSE before; a version changes volumes."""
+    step = GRAINS[key.interval].seconds
+
+    def price(at: int) -> float:
+        return 100.0 + zlib.crc32(f"{key.market}{key.instrument}{at}".encode()) % 1_000 / 8
+
+    opening, closing = price(ts - step), price(ts)
+    return {
+        "open": opening,
+        "high": max(opening, closing) + 1,
+        "low": min(opening, closing) - 1,
+        "close": closing,
+        "volume": 1.5 + version,
+        "total_trades": 3 + version,
+    }
+
+
+class FakeSource:
+    """A vendor in memory, with the real one's manners: what it has is `first` up to now without `holes`.
+
+    `script` may turn a history call into an error, or change its rows. It counts calls in fixed windows of
+    `limits` {seconds: cap}, says what is left in headers, and answers 429 beyond.
+    """
+
+    name = "coindesk"
+
+    def __init__(self, clock: Clock, observe: Callable[[Mapping[str, str]], None] = lambda _headers: None) -> None:
+        self.origin = ""
+        self.calls = 0
+        self.log: list[Call] = []
+        self.first = 0
+        self.last: int | None = None
+        self.holes: set[int] = set()
+        self.versions: dict[int, int] = {}
+        self.latency: Callable[[], float] = lambda: 0.05
+        self.script: Script = lambda _call: None
+        self.limits: dict[int, int] = {}
+        self.listed: dict[str, list[Instrument]] = {}
+        self.assets: list[str] = ["BTC", "ETH", "SOL"]
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.refused = 0
+        self._clock = clock
+        self._observe = observe
+        self._used: dict[tuple[int, int], int] = {}
+
+    def now(self) -> float:
+        return self._clock.wall()
+
+    def history_calls(self) -> list[Call]:
+        return [call for call in self.log if call.what == "history"]
+
+    async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
+        call = self._called("history", key, window)
+        async with self._travelling():
+            verdict = self.script(call)
+            if isinstance(verdict, Exception):
+                raise verdict
+            rows = self._rows(dataset, key, window, groups)
+        return Page(verdict(rows) if verdict else rows, int(self.now()), constants=lambda: self._constants(key))
+
+    async def instruments(self, kind: str, market: str) -> list[Instrument]:
+        return await self._listing("instruments", self.listed.get(market, []))
+
+    async def top_assets(self, page: int) -> AssetPage:
+        found = [Asset(at, name) for at, name in enumerate(self.assets)][(page - 1) * 100 : page * 100]
+        return await self._listing("top_assets", AssetPage(found, is_last=page * 100 >= len(self.assets)))
+
+    async def rate_limit(self) -> None:
+        await self._listing("rate_limit", None)
+
+    async def close(self) -> None: ...
+
+    async def _listing(self, what: str, found: Any) -> Any:
+        call = self._called(what)
+        async with self._travelling():
+            verdict = self.script(call)
+            if isinstance(verdict, Exception):
+                raise verdict
+        return found
+
+    def _called(self, what: str, key: SeriesKey | None = None, window: Window | None = None) -> Call:
+        nth = 1 + sum((call.what, call.key, call.window) == (what, key, window) for call in self.log)
+        call = Call(len(self.log) + 1, nth, self._clock.monotonic(), what, key, window)
+        self.log.append(call)
+        self.calls += 1
+        return call
+
+    @asynccontextmanager
+    async def _travelling(self) -> AsyncIterator[None]:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        at = self.now()
+        headers = self._count(at)
+        try:
+            await self._clock.sleep(self.latency())
+            self.origin = self.origin or "fake"
+            self._observe(headers)
+            if "Retry-After" in headers:
+                raise RateLimited("over the limit", float(headers["Retry-After"]))
+            yield
+        finally:
+            self.in_flight -= 1
+
+    def _count(self, at: float) -> dict[str, str]:
+        slots = {seconds: (seconds, int(at // seconds)) for seconds in self.limits}
+        left = {seconds: cap - self._used.get(slots[seconds], 0) - 1 for seconds, cap in self.limits.items()}
+        waits = {seconds: seconds - int(at) % seconds for seconds in self.limits}
+        over = [waits[seconds] for seconds, rest in left.items() if rest < 0]
+        if not over:
+            for slot in slots.values():
+                self._used[slot] = self._used.get(slot, 0) + 1
+        self.refused += bool(over)
+        return {
+            "X-RateLimit-Limit": ", ".join(["0", *(f"{cap};window={s}" for s, cap in self.limits.items())]),
+            "X-RateLimit-Remaining-All": ", ".join(["0", *(f"{max(0, rest)};window={s}" for s, rest in left.items())]),
+            "X-RateLimit-Reset-All": ", ".join(["0", *(f"{wait};window={s}" for s, wait in waits.items())]),
+            **({"Retry-After": str(max(over))} if over else {}),
+        }
+
+    def _rows(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Rows:
+        """Counted back from the newest bar there is, as the vendor does."""
+        grain = GRAINS[key.interval]
+        newest = min(self.now(), self.now() if self.last is None else self.last)
+        last = min(window.end - grain.seconds, grain.floor(int(newest)))
+        first = grain.floor(self.first)
+        if last < first:
+            raise NothingBefore(f"No {grain.unit} entries available on or before {last}", first)
+        start = max(first, last - (grain.bars(window) - 1) * grain.seconds)
+        stamps = range(start, last + 1, grain.seconds)
+        return [self.row(dataset, key, ts, groups) for ts in stamps if ts not in self.holes]
+
+    def row(self, dataset: Dataset, key: SeriesKey, ts: int, groups: Sequence[str]) -> Any:
+        columns = in_groups(dataset.columns, groups)
+        true = bar(key, ts, self.versions.get(ts, 0))
+        values = {column.name: column.kind(true.get(column.name, 1)) for column in columns}
+        identity = {"market": key.market, "instrument": f"X-{key.instrument}", "mapped_instrument": key.instrument}
+        return row_type(columns)(timestamp=ts, unit=GRAINS[key.interval].unit, **identity, **values)
+
+    def _constants(self, key: SeriesKey) -> dict[str, Any]:
+        return {"exchange_symbol": f"X-{key.instrument}", "instrument": key.instrument, "type": "954"}

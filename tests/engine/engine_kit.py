@@ -1,0 +1,78 @@
+"""An engine's tools over a fake vendor and a real store; jobs to run on them."""
+
+from typing import Any
+
+from core.cache.memory import MemoryCache
+from core.engine.alerts import Alerts
+from core.engine.ingest import Ingest
+from core.engine.job import Job
+from core.engine.permits import Permits
+from core.engine.runner import Runner
+from core.engine.tools import RunnerOptions, Tools
+from core.events import AnyEvent, Bus
+from core.limits import Quota
+from core.monitoring.quality import check_page
+from core.operations import Operation, make_operation
+from core.stores.sqlite import SQLiteStore
+from tests.fakes import FakeSource, VirtualClock
+
+# 2025-06-15 18:00:00 UTC
+NOW = 1_750_010_400
+
+
+class Kit:
+    """An engine's tools over a fake vendor and a real store, and everything that was published."""
+
+    def __init__(self, store: SQLiteStore, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.store = store
+        self.quota = Quota()
+        self.source = FakeSource(clock, lambda headers: self.quota.observe(headers, clock.wall()))
+        self.bus = Bus(clock.wall)
+        self.events: list[AnyEvent] = []
+        self.bus.listen(self.events.append)
+        self.tools = self.make_tools()
+
+    def make_tools(self, connections: int = 16, chance: float = 0.5, **options: Any) -> Tools:
+        self.tools = Tools(
+            source=self.source,
+            cache=MemoryCache(clock=self.clock.monotonic),
+            store=self.store,
+            permits=Permits(self.quota, connections, self.clock, self.clock.wall),
+            ingest=Ingest(self.source, self.store, check_page, self.clock),
+            bus=self.bus,
+            alerts=Alerts(self.bus),
+            clock=self.clock,
+            chance=lambda: chance,
+            options=RunnerOptions(**options),
+        )
+        return self.tools
+
+    def runner(self, operation: Operation) -> Runner:
+        job = Job(id="j-1", run_id="r-1", operation=operation, created=self.clock.wall())
+        return Runner(job, self.tools)
+
+    async def run(self, operation: Operation) -> Job:
+        """The job, ended."""
+        runner = self.runner(operation)
+        await runner.run()
+        return runner.job
+
+    async def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return await self.store._db.run(lambda db: db.execute(sql).fetchall())
+
+    def said(self, kind: type[AnyEvent]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def ask(**fields: Any) -> Operation:
+    """One hour of minutes of one instrument, named in full so that no listing is needed."""
+    given = {
+        "data_type": "spot_ohlcv",
+        "market": "kraken",
+        "instrument": "BTC-USD",
+        "interval": "1m",
+        "start": "2025-06-15T10:00",
+        "end": "2025-06-15T11:00",
+    }
+    return make_operation({name: value for name, value in {**given, **fields}.items() if value is not None})

@@ -1,0 +1,30 @@
+"""The clock that these tests stand on."""
+
+import asyncio
+import time
+
+from engine_kit import NOW, Kit
+
+from tests.fakes import VirtualClock
+
+
+async def test_an_hour_takes_a_moment() -> None:
+    loop, started = asyncio.get_running_loop(), time.monotonic()
+    before = loop.time()
+    await asyncio.sleep(3_600)
+    assert 3_600 <= loop.time() - before < 3_601
+    assert time.monotonic() - started < 1
+
+
+async def test_threads_are_waited_for_and_not_timed_out(kit: Kit) -> None:
+    async with asyncio.timeout(5):
+        for _ in range(50):
+            assert await kit.query("SELECT 1") == [(1,)]
+
+
+async def test_wall_time_passes_with_the_loop() -> None:
+    clock = VirtualClock(NOW)
+    await clock.sleep(90)
+    assert 90 <= clock.wall() - NOW < 91
+    clock.set_wall(0)
+    assert clock.wall() < 1
