@@ -18,7 +18,7 @@ from typing import Any
 from core.cache import open_cache
 from core.clock import Clock, LoopClock
 from core.config import Loaded
-from core.control import ControlServer, Handler, runtime_directory
+from core.control import ControlServer, Handler, clear_stale, runtime_directory
 from core.datasets import SeriesKey
 from core.engine import planning
 from core.engine.alerts import Alerts
@@ -66,6 +66,7 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
     """
     async with AsyncExitStack() as stack:
         name = secrets.token_hex(3)
+        clear_stale(runtime_directory())
         socket = runtime_directory() / f"{name}.sock"
         lock = EngineLock(sqlite_path(loaded.database))
         lock.acquire(_holder(loaded, kind, socket))
@@ -80,8 +81,9 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         engine.sampler = _sampler(engine, server)
         await stack.enter_async_context(server.listening(socket))
         if loaded.settings.engine.group_readable_socket:
-            emit_only = socket.with_suffix(".ro.sock")
-            await stack.enter_async_context(server.listening(emit_only, read_only=True, mode=0o640))
+            # Connecting to a Unix socket takes the right to write to it; nothing that comes is read.
+            emit_only = runtime_directory(shared=True) / f"{name}.sock"
+            await stack.enter_async_context(server.listening(emit_only, read_only=True, mode=0o660))
         await stack.enter_async_context(engine)
         yield App(engine, tools.bus, server, socket)
 

@@ -11,6 +11,7 @@ lock file names them.
 import asyncio
 import contextlib
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,7 @@ from core.events import PROTOCOL, Bus, Hello, Lost, Message, Reply, Subscription
 MAX_LINE = 16 * 1024 * 1024
 CLIENT_QUEUE = 2_048
 STALLED_CLIENT_SECONDS = 30.0
+LONGEST_RUNTIME_DIRECTORY = 60
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,23 +41,38 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Handler = Callable[[str, dict[str, Any]], Awaitable[object]]
 
 
-def runtime_directory() -> Path:
-    """A directory of mode 0700 that is ours, short enough for socket paths; made when absent.
+def runtime_directory(*, shared: bool = False) -> Path:
+    """A directory of ours, short enough for socket paths, made when absent: mode 0700, 0750 when `shared`.
 
-    Raises ConfigError when somebody else owns it.
+    Raises ConfigError when somebody else owns it, or it cannot be made.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    path = (
-        Path(base) / "tapewatch"
-        if base and len(base) < 60
-        else Path(tempfile.gettempdir()) / f"tapewatch-{os.getuid()}"
-    )
-    path.mkdir(mode=0o700, exist_ok=True)
-    info = path.lstat()
+    base, name = Path(tempfile.gettempdir()), f"tapewatch-{os.getuid()}"
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    # Nobody else can reach into the user's runtime directory, and a session without a login may lack it.
+    if given and len(given) < LONGEST_RUNTIME_DIRECTORY and os.access(given, os.W_OK) and not shared:
+        base, name = Path(given), "tapewatch"
+    path = base / (name + "-shared" * shared)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        info = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be used for sockets: {error.strerror}; set XDG_RUNTIME_DIR") from error
     if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode):
         raise ConfigError(f"{path} belongs to another user; set XDG_RUNTIME_DIR to a directory of your own")
-    path.chmod(0o700)
+    path.chmod(0o750 if shared else 0o700)
     return path
+
+
+def clear_stale(directory: Path) -> None:
+    """Remove the sockets of engines that were killed: nobody answers on them."""
+    for path in directory.glob("*.sock"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue
 
 
 class ControlServer:
@@ -66,7 +83,6 @@ class ControlServer:
         self._hello = hello
         self._handle = handle
         self._clients: set[asyncio.Task[None]] = set()
-        self.idle_since = asyncio.get_running_loop().time()
 
     @property
     def clients(self) -> int:
@@ -113,7 +129,6 @@ class ControlServer:
                 raise
         finally:
             self._clients.discard(task)
-            self.idle_since = asyncio.get_running_loop().time()
             writer.transport.abort()
 
     async def _talk(

@@ -13,13 +13,15 @@ from typing import Any
 
 from core.cli.context import data, settings, words
 from core.cli.engines import EngineChild
-from core.cli.execute import Follower, Interrupts
+from core.cli.execute import Follower, Interrupts, as_summary
 from core.cli.options import Output
 from core.cli.report import Narrator, exit_code
 from core.config import Loaded, data_directory
-from core.errors import ConfigError, TapewatchError
+from core.errors import ConfigError, StoreBusy, TapewatchError
+from core.events import RunSummary
 from core.operations import make_operation
 from core.stores import sqlite_path
+from core.stores.lock import describe, lock_path, read_holder
 
 NOW = "2025-06-01T12:00:00Z"
 LATENCY_MS = 60
@@ -52,7 +54,7 @@ With a key of your own:
 def run_demo(seed: int, *, headless: bool) -> int:
     """Run the demo of `seed`; the exit code."""
     path = _database(settings(announce=False), seed)
-    with demo_engine(seed, path) as child:
+    with _unwinding_on_signals(), demo_engine(seed, path) as child:
         code = asyncio.run(_headless(child)) if headless else _with_dashboard(child)
     data(NEXT.format(path=path))
     return code
@@ -85,11 +87,32 @@ async def submit_jobs(child: EngineChild) -> list[str]:
         await connection.close()
 
 
+@contextmanager
+def _unwinding_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP leave through every `finally`, so that the sandbox and the engine end too."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _database(given: Loaded, seed: int) -> Path:
-    """The demo's own file, made anew each time; a --db that was named is used as it is."""
+    """The demo's own file, made anew each time; a --db that was named is used as it is.
+
+    Raises StoreBusy when an engine holds it: another demo is running.
+    """
+    own = data_directory() / f"demo-{seed}.db"
+    path = Path(sqlite_path(given.settings.db)).absolute() if given.settings.db else own
+    if (found := read_holder(lock_path(str(path)))) is not None:
+        raise StoreBusy(f"{describe(found, path)}; end it first, or choose another --seed or --db")
     if given.settings.db:
-        return Path(sqlite_path(given.settings.db)).absolute()
-    path = data_directory() / f"demo-{seed}.db"
+        return path
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         name.unlink(missing_ok=True)
     return path
@@ -119,13 +142,14 @@ async def _finish(child: EngineChild, jobs: list[str]) -> int:
         reading = asyncio.create_task(follower.read())
         ended = asyncio.gather(*(follower.summary(job) for job in jobs), return_exceptions=True)
         stopped = asyncio.create_task(interrupts.event.wait())
+        waits: set[asyncio.Future[Any]] = {ended, stopped}
         try:
-            await asyncio.wait({asyncio.ensure_future(ended), stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if interrupts.number:
                 words("stopping")
             with suppress(TapewatchError):
                 await connection.command("stop")
-            summaries = [found for found in await ended if isinstance(found, dict)]
+            summaries = [as_summary(found) for found in await ended if isinstance(found, RunSummary)]
         finally:
             stopped.cancel()
             reading.cancel()
@@ -149,10 +173,10 @@ def _print_table(summaries: list[dict[str, Any]]) -> None:
 def _sandbox(seed: int) -> Iterator[str]:
     """A sandbox process of a session of its own; its address. Ended on the way out."""
     command = [sys.executable, "-m", "core.cli", "sandbox", "--port", "0", "--seed", str(seed)]
-    command += ["--now", NOW, "--latency", str(LATENCY_MS)]
+    command += ["--now", NOW, "--latency", str(LATENCY_MS), "--until_eof"]
     process = subprocess.Popen(  # noqa: S603 - our own program, a list, no shell
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
         text=True,

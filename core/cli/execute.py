@@ -27,21 +27,26 @@ from core.cli.report import (
 from core.config import Loaded
 from core.control import Connection
 from core.errors import ConfigError, StoreBusy, TapewatchError
-from core.events import AnyEvent, JobChanged, RunSummary, Snapshot
+from core.events import AnyEvent, RunSummary, Snapshot
 from core.operations import Operation
 from core.stores import sqlite_path
 from core.stores.lock import Holder, describe, lock_path
 
 POLL_SECONDS = 0.5
+IMPATIENT_SECONDS = 0.3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """The first signal sets `event`; a second Ctrl-C ends the process at once (it is crash proof)."""
+    """The first signal sets `event`; a second Ctrl-C ends the process at once (it is crash proof).
+
+    A closing terminal or a supervisor may send several signals at once, so those are one.
+    """
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
         self.number = 0
+        self._heard_at = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -59,10 +64,12 @@ class Interrupts:
                 loop.remove_signal_handler(number)
 
     def _hear(self, number: int) -> None:
-        if self.number:
+        now = time.monotonic()
+        if not self.number:
+            self.number, self._heard_at = number, now
+            self.event.set()
+        elif number == signal.SIGINT and now - self._heard_at > IMPATIENT_SECONDS:
             os._exit(128 + number)
-        self.number = number
-        self.event.set()
 
 
 async def plan_operations(loaded: Loaded, operations: Sequence[Operation], output: Output) -> int:
@@ -107,7 +114,8 @@ async def run_operations(
             leave(sys.stdout)  # the exit code tells of the run, whoever still listens
     if interrupts.number:
         return interrupts.exit_code
-    return executor.refusal_code or exit_code(summaries)
+    code = exit_code(summaries)
+    return executor.refusal_code if code == TapewatchError.exit_code and executor.refusal_code else code
 
 
 class _Executor:
@@ -157,16 +165,17 @@ class _Executor:
         for operation in operations:
             job = app.engine.submit(operation)
             ended = asyncio.create_task(app.engine.wait(job))
-            stopped = asyncio.create_task(self._interrupts.event.wait())
-            await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            if self._interrupts.number:
+            stops = {asyncio.create_task(event.wait()) for event in (self._interrupts.event, app.engine.stopped)}
+            await asyncio.wait({ended, *stops}, return_when=asyncio.FIRST_COMPLETED)
+            for task in stops:
+                task.cancel()
+            is_stopped = bool(self._interrupts.number) or app.engine.stopped.is_set()
+            if is_stopped:
                 await app.engine.cancel_all()
             await ended
             summaries.append(job.summary())
-            if isinstance(job.failure, TapewatchError) and job.failure.exit_code == ConfigError.exit_code:
-                self.refusal_code = job.failure.exit_code
-            if self._interrupts.number or (job.state == "failed" and not self._continue_on_error):
+            self._note_refusal(job.exit_code)
+            if is_stopped or (job.state == "failed" and not self._continue_on_error):
                 break
         return summaries
 
@@ -207,15 +216,20 @@ class _Executor:
                 if summary is None:
                     words(f"\ndetached; job {job} goes on. Cancel it with: tapewatch jobs cancel {job}")
                     break
-                summaries.append(summary)
-                if summary["status"] == "failed" and not self._continue_on_error:
+                summaries.append(as_summary(summary))
+                self._note_refusal(summary.exit_code)
+                if summary.status == "failed" and not self._continue_on_error:
                     break
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         return summaries
 
-    async def _summary_or_interrupt(self, follower: "Follower", job: str) -> dict[str, Any] | None:
+    def _note_refusal(self, code: int | None) -> None:
+        if code == ConfigError.exit_code:
+            self.refusal_code = code
+
+    async def _summary_or_interrupt(self, follower: "Follower", job: str) -> RunSummary | None:
         ended = asyncio.create_task(follower.summary(job))
         stopped = asyncio.create_task(self._interrupts.event.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -232,7 +246,7 @@ class Follower:
     def __init__(self, connection: Connection, narrator: Narrator, jobs: Sequence[str] = ()) -> None:
         self._connection = connection
         self._narrator = narrator
-        self._ended: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._ended: dict[str, asyncio.Future[RunSummary]] = {}
         for job in jobs:
             self._expect(job)
 
@@ -253,7 +267,7 @@ class Follower:
         self._expect(job)
         return job
 
-    async def summary(self, job: str) -> dict[str, Any]:
+    async def summary(self, job: str) -> RunSummary:
         """The summary of `job` once it has ended. Raises TapewatchError when the engine goes away first."""
         return await asyncio.shield(self._ended[job])
 
@@ -262,17 +276,18 @@ class Follower:
 
     def _hear(self, event: AnyEvent) -> None:
         if isinstance(event, RunSummary):
-            self._expect(event.job)
+            self._expect(event.job)  # a quick job may end before the reply to its submission was read
             if not self._ended[event.job].done():
-                self._ended[event.job].set_result(as_summary(event))
-        elif isinstance(event, JobChanged) and event.job not in self._ended:
-            return
-        self._narrator.hear(event)
+                self._ended[event.job].set_result(event)
+        # What other jobs of the engine do is not this command's to tell; samples of the engine are.
+        job = getattr(event, "job", "")
+        if not job or job in self._ended:
+            self._narrator.hear(event)
 
 
 def as_summary(event: RunSummary) -> dict[str, Any]:
     """The event as `--output json` prints it: without what only the bus and a batch add."""
-    left_out = {"event", "seq", "time", "job", "operations"}
+    left_out = {"event", "seq", "time", "job", "operations", "exit_code"}
     return {name: value for name, value in msgspec.to_builtins(event).items() if name not in left_out}
 
 

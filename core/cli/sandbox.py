@@ -1,5 +1,9 @@
 """`tapewatch sandbox`: the vendor's API on this machine, with synthetic markets."""
 
+import os
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +38,9 @@ def sandbox(
     faults: Annotated[Path | None, typer.Option(help="Rules of faults to inject (JSON or TOML).")] = None,
     replay: Annotated[Path | None, typer.Option(help="Serve recorded history pages of this directory.")] = None,
     log: Annotated[Path | None, typer.Option(help="Append one JSON line for every request.")] = None,
+    until_eof: Annotated[
+        bool, typer.Option("--until_eof", help="End when stdin ends: with the program that started this.", hidden=True)
+    ] = False,
     canned: Annotated[bool, typer.Option("--canned", help="Serve ready-made pages, for benchmarks.")] = False,
 ) -> None:
     """Serve the vendor's API on this machine: synthetic markets, limits and faults, no key, no network.
@@ -61,10 +68,18 @@ def sandbox(
             log=log,
             canned=canned,
         )
+        if until_eof:
+            threading.Thread(target=_end_with_stdin, daemon=True).start()
         asyncio.run(serve(options, lambda url: _announce(url, seed)))
     except ConfigError as error:
         typer.echo(f"sandbox: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
+
+
+def _end_with_stdin() -> None:
+    """SIGTERM to ourselves once whoever holds the other end of stdin is gone."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _announce(url: str, seed: int) -> None:

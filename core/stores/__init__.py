@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from core.coverage import Gap, SeriesState
+from core.coverage import SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
@@ -50,7 +50,6 @@ class Written:
     unchanged: int = 0
     restated: int = 0
     quarantined: int = 0
-    new_gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,14 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
         failpoint("tx_quarantine")
         if commit.covered:
             cover(db, commit.series.id, ",".join(commit.groups), commit.covered)
-        new_gaps = _write_gaps(db, commit)
+        _write_gaps(db, commit)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
         failpoint("tx_cursor")
     has_constants = commit.series.has_constants or bool(commit.constants)
     state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=has_constants)
     if commit.history_start is not None:
         state = replace(state, history_start=commit.history_start)
-    return Written(state=state, quarantined=quarantined, new_gaps=new_gaps, **counts)
+    return Written(state=state, quarantined=quarantined, **counts)
 
 
 def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
@@ -200,10 +200,10 @@ def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], afte
     )
 
 
-def _write_gaps(db: sqlite3.Connection, commit: Commit) -> tuple[Gap, ...]:
+def _write_gaps(db: sqlite3.Connection, commit: Commit) -> None:
     before = read_gaps(db, commit.series.id, commit.window)
     if not before and not commit.absences:
-        return ()
+        return
     answered = commit.covered or commit.window
     after = sight(before, answered, commit.absences, commit.known_at)
     # Another window of the series may have settled the start since this one was asked for.
@@ -211,7 +211,6 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit) -> tuple[Gap, ...]:
     if start is not None:
         after = without_prehistory(after, start)
     replace_gaps(db, commit.series.id, before, after)
-    return tuple(gap for gap in after if gap.sightings == 1 and gap.first_seen == commit.known_at)
 
 
 def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tuple[int | None, int]:
