@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -245,6 +246,7 @@ class Processes:
             "XDG_STATE_HOME": str(home / "state"),
             "XDG_CACHE_HOME": str(home / "cache"),
             "XDG_RUNTIME_DIR": str(self.runtime),
+            "TMPDIR": str(self.runtime),
             **more,
         }
 
@@ -334,6 +336,53 @@ class Program:
 
     def socket_of(self, engine: Started) -> Path:
         return Path(engine.says(r"^engine \w+ ready \S+ on (\S+)")[1])
+
+
+class Client:
+    """A client of an engine's control socket that speaks nothing but JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(str(path))
+        self._lines = self._socket.makefile("rb")
+        self._number = 0
+        self.hello = self.next()
+        self.heard: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def next(self) -> dict[str, Any]:
+        line = self._lines.readline()
+        assert line, "the engine went away"
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def until(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first message that `is_it`, the events of snapshots included."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            message = self.next()
+            self.heard.append(message)
+            for event in message["events"] if message["event"] == "snapshot" else (message,):
+                if is_it(event):
+                    return event
+        raise AssertionError(f"not heard within {PATIENCE:g} s; the last: {self.heard[-3:]}")
+
+    def send(self, line: bytes) -> None:
+        self._socket.sendall(line + b"\n")
+
+    def ask(self, command: str, **args: object) -> dict[str, Any]:
+        """The reply to one command."""
+        self._number += 1
+        number = self._number
+        self.send(json.dumps({"id": number, "command": command, "args": args}).encode())
+        return self.until(lambda event: event["event"] == "reply" and event["id"] == number)
 
 
 class Database:
