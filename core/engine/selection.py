@@ -12,11 +12,12 @@ from core.datasets import SeriesKey
 from core.errors import ConfigError
 from core.operations import Operation
 from core.planner import Wanted
-from core.sources import Asset, Instrument, Listings
+from core.sources import Instrument, Listings
 
 QUOTES = {
     "spot": ("USD", "USDT", "USDC", "EUR", "BTC"),
     "futures": ("USDT", "USD", "USDC", "EUR", "BTC"),
+    "index": ("USD",),
 }
 LARGEST_WALK_PAGES = 50
 
@@ -30,9 +31,6 @@ async def select(operation: Operation, listings: Listings, now: Callable[[], flo
     if not operation.needs_listing:
         pairs = list(_named_pairs(operation))
         return [_wanted(operation, market, name, *operation.span(0)) for market, name in pairs]
-    if operation.dataset.kind == "index":
-        pairs = await _indices(operation, listings)
-        return [_wanted(operation, market, name, *operation.span(int(now()))) for market, name in pairs]
     found = await _candidates(operation, listings)
     chosen = _named(operation, found) if operation.instrument else await _ranked(operation, listings, found)
     span = operation.span(int(now()))
@@ -58,26 +56,6 @@ def _from_listing(operation: Operation, instrument: Instrument, start: int | Non
     key = SeriesKey(operation.data_type, instrument.market, instrument.name, operation.interval)
     last = None if instrument.is_active else instrument.last
     return Wanted(key, start, end, listed=instrument.first, last=last)
-
-
-async def _indices(operation: Operation, listings: Listings) -> list[tuple[str, str]]:
-    """Index families quote every asset in USD; where a history begins, the vendor's answers tell.
-
-    The ranking is asked for even when instruments are named: its answer says what time it is there.
-    """
-    assets = await _first_assets(listings, 1 if operation.instrument else operation.count)
-    names = operation.instrument or [f"{asset.symbol}-USD" for asset in assets]
-    return [(market, name) for market in markets(operation) for name in names]
-
-
-async def _first_assets(listings: Listings, count: int) -> list[Asset]:
-    assets: list[Asset] = []
-    for page in range(1, LARGEST_WALK_PAGES + 1):
-        top = await listings.top_assets(page)
-        assets += top.assets
-        if top.is_last or len(assets) >= count:
-            break
-    return assets[:count]
 
 
 async def _candidates(operation: Operation, listings: Listings) -> list[Instrument]:

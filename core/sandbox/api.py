@@ -51,6 +51,7 @@ def synthetic(seed: int, *, canned: bool = False) -> dict[str, Route]:
         "/futures/v2/markets": Route(partial(listings.markets, "futures"), 60),
         "/spot/v1/markets/instruments": Route(partial(listings.instruments, "spot"), 60),
         "/futures/v1/markets/instruments": Route(partial(listings.instruments, "futures"), 60),
+        "/index/cc/v1/markets/instruments": Route(partial(listings.instruments, "index"), 60),
         "/asset/v1/top/list": Route(toplist.answer, 30),
         "/info/v1/version": Route(_version),
     }

@@ -28,8 +28,10 @@ _FUTURES_GROUPS = (
     "ID", "INSTRUMENT_SUMMARY", "BASIC", "INTERNAL", "INTEGRATION_FUTURES", "RESOURCE_LINKS", "DESCRIPTION",
     "DESCRIPTION_SUMMARY",
 )  # fmt: skip
-_GROUPS = {"spot": _SPOT_GROUPS, "futures": _FUTURES_GROUPS}
-_TYPES = {"spot": ("602", "612"), "futures": ("604", "614")}
+_INDEX_GROUPS = ("ID", "INTERNAL", "INSTRUMENT_SUMMARY")
+_GROUPS = {"spot": _SPOT_GROUPS, "futures": _FUTURES_GROUPS, "index": _INDEX_GROUPS}
+# Those of index families and their instruments are guesses in the vendor's pattern.
+_TYPES = {"spot": ("602", "612"), "futures": ("604", "614"), "index": ("606", "616")}
 
 
 class Listings:
@@ -45,7 +47,7 @@ class Listings:
         return succeeded({name: self._market(kind, name, groups, now) for name in names})
 
     def instruments(self, kind: str, query: Mapping[str, str], now: int) -> Answer:
-        """`/<kind>/v1/markets/instruments`. Raises Refusal 400 or 404."""
+        """`/<kind>/v1/markets/instruments`, for indices under `/index/cc`. Raises Refusal 400 or 404."""
         groups = params.several(query, "groups", _GROUPS[kind], _GROUPS[kind])
         wanted = params.several(query, "instruments", ())
         if len(wanted) > 25:
@@ -69,10 +71,11 @@ class Listings:
         return [item for item in listed if item.series.first <= now]
 
     def _market(self, kind: str, name: str, groups: Sequence[str], now: int) -> dict[str, Any]:
-        exchanges = SPOT_EXCHANGES if kind == "spot" else FUTURES_EXCHANGES
-        if name not in exchanges:
+        if name not in MARKETS[kind]:
             raise unknown_market(kind, name)
-        exchange = exchanges[name]
+        if kind == "index":
+            return self._family(name, groups, now)
+        exchange = (SPOT_EXCHANGES if kind == "spot" else FUTURES_EXCHANGES)[name]
         entry: dict[str, Any] = {}
         for group in groups:
             if group == "INSTRUMENT_SUMMARY":
@@ -81,16 +84,29 @@ class Listings:
                 entry |= _exchange_group(exchange, group)
         return entry
 
+    def _family(self, name: str, groups: Sequence[str], now: int) -> dict[str, Any]:
+        listed = self._listed("index", name, now)
+        parts = {
+            "ID": {"TYPE": _TYPES["index"][0]},
+            "INTERNAL": {"INDEX_STATUS": "ACTIVE"},
+            "INSTRUMENT_SUMMARY": _counts(listed, now)
+            | {"TOTAL_INDEX_UPDATES": sum(_trades(item, now) for item in listed)},
+        }
+        return {field: value for group in groups for field, value in parts[group].items()}
 
-def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any]:
+
+def _counts(listed: Sequence[Instrument], now: int) -> dict[str, Any]:
     statuses = [status_at(item, now) for item in listed]
-    trades = sum(_trades(item, now) for item in listed)
-    entry: dict[str, Any] = {
+    return {
         "MAPPED_INSTRUMENTS_TOTAL": len(listed),
         "UNMAPPED_INSTRUMENTS_TOTAL": 0,
         "INSTRUMENT_STATUS": {status: statuses.count(status) for status in _COUNTED},
-        f"TOTAL_TRADES_{kind.upper()}": trades,
     }
+
+
+def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any]:
+    trades = sum(_trades(item, now) for item in listed)
+    entry = _counts(listed, now) | {f"TOTAL_TRADES_{kind.upper()}": trades}
     if kind == "futures":
         entry["TOTAL_OPEN_INTEREST_UPDATES"] = trades // 60
         entry["TOTAL_FUNDING_RATE_UPDATES"] = trades // 900
@@ -175,6 +191,8 @@ def _instrument(item: Instrument, now: int) -> dict[str, Any]:
     }
     first, last = _span(item, now)
     kind, trades = item.kind.upper(), _trades(item, now)
+    if item.kind == "index":
+        return entry | _updates("INDEX", True, first, last, trades)
     entry[f"HAS_TRADES_{kind}"] = True
     entry[f"FIRST_TRADE_{kind}_TIMESTAMP"] = first
     entry[f"LAST_TRADE_{kind}_TIMESTAMP"] = last
@@ -200,6 +218,8 @@ def _updates(name: str, has: bool, first: int, last: int, total: int) -> dict[st
 
 def _mapping(item: Instrument) -> dict[str, Any]:
     tail = {"TRANSFORM_FUNCTION": "", "CREATED_ON": item.created}
+    if item.kind == "index":
+        return {"MAPPED_INSTRUMENT": item.mapped} | tail
     if item.kind == "spot":
         return {
             "MAPPED_INSTRUMENT": item.mapped,

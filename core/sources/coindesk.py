@@ -24,6 +24,7 @@ from core.windows import GRAINS, Window
 
 SANDBOX_HEADER = "X-Tapewatch-Sandbox"
 TOP_LIST_PAGE = 100
+MARKETS_PATH = {"spot": "/spot/v1/markets", "futures": "/futures/v1/markets", "index": "/index/cc/v1/markets"}
 LARGEST_ID = 2**53
 VOLUME_30D = "SPOT_MOVING_30_DAY_QUOTE_VOLUME_USD"
 ALL_STATUSES = "ACTIVE,IGNORED,RETIRED,EXPIRED,READY_FOR_DECOMMISSIONING,RETIRED_UNMAPPED"
@@ -76,7 +77,7 @@ class CoinDeskSource:
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         answer = await self._get(
-            f"/{kind}/v1/markets/instruments",
+            f"{MARKETS_PATH[kind]}/instruments",
             {"market": market, "instrument_status": ALL_STATUSES, "groups": "ID"},
         )
         listing = _decode(answer.body, _Listing)
@@ -202,7 +203,16 @@ class _Entry(msgspec.Struct):
     FIRST_TRADE_FUTURES_TIMESTAMP: int | None = None
     LAST_TRADE_FUTURES_TIMESTAMP: int | None = None
     TOTAL_TRADES_FUTURES: int | None = None
-    CONTRACT_EXPIRATION_TS: int | None = None
+    FIRST_INDEX_UPDATE_TIMESTAMP: int | None = None
+    LAST_INDEX_UPDATE_TIMESTAMP: int | None = None
+    TOTAL_INDEX_UPDATES: int | None = None
+
+
+SPAN_FIELDS = {
+    "spot": ("FIRST_TRADE_SPOT_TIMESTAMP", "LAST_TRADE_SPOT_TIMESTAMP", "TOTAL_TRADES_SPOT"),
+    "futures": ("FIRST_TRADE_FUTURES_TIMESTAMP", "LAST_TRADE_FUTURES_TIMESTAMP", "TOTAL_TRADES_FUTURES"),
+    "index": ("FIRST_INDEX_UPDATE_TIMESTAMP", "LAST_INDEX_UPDATE_TIMESTAMP", "TOTAL_INDEX_UPDATES"),
+}
 
 
 class _Market(msgspec.Struct):
@@ -241,16 +251,18 @@ def _decode(body: bytes, kind: type[Any]) -> Any:
 
 def _instrument(kind: str, market: str, name: str, entry: _Entry) -> Instrument:
     mapping = entry.INSTRUMENT_MAPPING or _Mapping()
-    spot = kind == "spot"
+    first, last, updates = (getattr(entry, field) for field in SPAN_FIELDS[kind])
+    # An index is named BASE-QUOTE and has no currencies of its own (contract 1.12).
+    base, _, quote = name.partition("-") if kind == "index" else ("", "", "")
     return Instrument(
         market=market,
         name=name,
         exchange_symbol=clean(entry.INSTRUMENT),
         status=entry.INSTRUMENT_STATUS,
-        base=(mapping.BASE if spot else mapping.INDEX_UNDERLYING) or "",
-        quote=(mapping.QUOTE if spot else mapping.QUOTE_CURRENCY) or "",
-        first=entry.FIRST_TRADE_SPOT_TIMESTAMP if spot else entry.FIRST_TRADE_FUTURES_TIMESTAMP,
-        last=entry.LAST_TRADE_SPOT_TIMESTAMP if spot else entry.LAST_TRADE_FUTURES_TIMESTAMP,
-        trades=(entry.TOTAL_TRADES_SPOT if spot else entry.TOTAL_TRADES_FUTURES) or 0,
+        base=mapping.BASE or mapping.INDEX_UNDERLYING or base,
+        quote=mapping.QUOTE or mapping.QUOTE_CURRENCY or quote,
+        first=first,
+        last=last,
+        trades=updates or 0,
         perpetual=name.endswith("-PERPETUAL"),
     )
