@@ -19,6 +19,7 @@ from core.errors import ConfigError
 from core.text import clean
 
 LARGEST_FILE = 1024 * 1024
+NOT_SETTINGS = frozenset({"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT"})
 VENDOR_HOSTS = frozenset({"data-api.coindesk.com", "data-api.cryptocompare.com"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ENVIRONMENT, FLAG = "environment: ", ""
@@ -98,6 +99,7 @@ class Settings(Section):
         # Reading the port is what checks it.
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.port == 0:
             raise ValueError("write http://host:port or https://host")
+        parts.hostname.encode("idna")  # a name that no resolver takes is a ValueError here, not later
         return value.rstrip("/")
 
 
@@ -189,7 +191,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     fields = set(Settings.model_fields)
     for name, value in environ.items():
         keys = name.removeprefix("TAPEWATCH_").lower().split("__")
-        if name.startswith("TAPEWATCH_") and keys[0] in fields:
+        if name.startswith("TAPEWATCH_") and name not in NOT_SETTINGS:
+            if keys[0] not in fields:
+                near = difflib.get_close_matches(keys[0], fields, 1)
+                hint = f"; did you mean TAPEWATCH_{near[0].upper()}?" if near else ""
+                raise ConfigError(f"the environment sets {clean(name)}, which is no setting{hint}")
             nested: Any = value
             for key in reversed(keys):
                 nested = {key: nested}

@@ -12,6 +12,8 @@ NAMES = frozenset(
     "before_post after_post mark_sent checkpoint migrate_step config_swap shutdown_drain".split()
 )
 _armed, _, _count = os.environ.get("TAPEWATCH_FAILPOINT", "").partition(":")
+if _armed and _armed not in NAMES:
+    raise SystemExit(f"TAPEWATCH_FAILPOINT: there is no failpoint {_armed!r}; there are {', '.join(sorted(NAMES))}")
 _left = int(_count or 1)
 
 

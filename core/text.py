@@ -13,6 +13,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff"  # lone surrogates: no encoder accepts them
     "\U000e0000-\U000e007f]+"  # tags
 )
+_USERINFO = re.compile(r"(://[^/@:]*:)[^@/]*@")
 _NAME = re.compile(r"[A-Za-z0-9._:/+$@-]{1,100}")
 
 
@@ -24,6 +25,11 @@ def clean(text: str, limit: int = 200) -> str:
     """
     flat = _UNSAFE.sub(" ", text[: 4 * limit]).strip()
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def shown_url(url: str) -> str:
+    """`url` without the password that it may hold."""
+    return _USERINFO.sub(r"\1***@", clean(url))
 
 
 def is_name(text: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import ConfigError
+from core.text import shown_url
 
 
 @dataclass(slots=True)
@@ -78,4 +79,4 @@ def open_cache(url: str) -> Cache:
         return MemoryCache()
     if url.startswith("off://"):
         return NoCache()
-    raise ConfigError(f"--cache {url!r}: unknown kind of cache; write memory://")
+    raise ConfigError(f"--cache {shown_url(url)!r}: unknown kind of cache; write memory://")

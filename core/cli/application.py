@@ -1,6 +1,7 @@
 """The Typer application: commands in panels, errors in one sentence, exit codes as promised."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from core.cli.context import remember, words
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
 from core.cli.status import status
+from core.text import clean
 
 DATA_TYPES = {
     "spot_ohlcv": "Spot candles of the top pairs, or of the pairs named.",
@@ -101,7 +103,16 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of our stdout went away; point it at nothing so that the exit flush is silent.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+    except Exception as defect:
+        words(f"error: a defect of tapewatch, please report it: {_where(defect)}")
+        code = 3
     return code
+
+
+def _where(defect: BaseException) -> str:
+    """What broke and where, in one line: a traceback is of no use to users and may show secrets."""
+    frame = traceback.extract_tb(defect.__traceback__)[-1]
+    return f"{type(defect).__name__}: {clean(str(defect))} ({frame.filename}:{frame.lineno})"
 
 
 def _help_hint(rest: list[str]) -> str:

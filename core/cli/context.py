@@ -4,6 +4,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from core.text import shown_url
+
 if TYPE_CHECKING:
     from core.config import Loaded
 
@@ -27,7 +29,7 @@ def settings(*, announce: bool = True) -> "Loaded":
     loaded = load(flags)
     if announce:
         where = loaded.path or "defaults"
-        words(f"tapewatch: config {where}, store {loaded.database}, source {loaded.settings.base_url}")
+        words(f"tapewatch: config {where}, store {shown_url(loaded.database)}, source {loaded.settings.base_url}")
     return loaded
 
 

@@ -94,6 +94,7 @@ class EngineChild:
         settings = self._loaded.settings
         command = [sys.executable, "-m", "core.cli", "engine", "--db", self._loaded.database]
         command += ["--base_url", settings.base_url, "--cache", settings.cache]
+        command += ["--max_wait", str(settings.engine.max_wait)]
         if self._loaded.path is not None:
             command += ["--config_file", str(self._loaded.path)]
         if self._linger is not None:

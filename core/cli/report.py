@@ -117,6 +117,9 @@ class Narrator:
             self._tell(event)
         except BrokenPipeError:
             self._is_silent = True
+        except OSError as error:
+            self._is_silent = True
+            words(f"nothing more is printed, the work goes on: {error.strerror}")
 
     def _tell(self, event: AnyEvent) -> None:
         if self._is_jsonl:

@@ -8,6 +8,7 @@ import typer
 
 from core.cli.context import data, settings
 from core.cli.options import LookOutput, Output
+from core.text import shown_url
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -47,7 +48,7 @@ def overview(loaded: "Loaded") -> dict[str, Any]:
     found: dict[str, Any] = {
         "time": iso(time.time()),
         "config": str(loaded.path or ""),
-        "store": loaded.database,
+        "store": shown_url(loaded.database),
         "source": loaded.settings.base_url,
         "engine": _engine(engine),
     }
@@ -127,6 +128,7 @@ def _print_status(found: dict[str, Any]) -> None:
     data(f"health   {found['health']}")
     for reason in found["reasons"]:
         data(f"         {reason}")
+    data(f"config   {found['config'] or 'defaults'}")
     data(f"store    {found['store']}  origin {found.get('origin') or 'none yet'}")
     data(f"source   {found['source']}  {found['source_health']}")
     data(f"engine   {who}")

@@ -10,7 +10,7 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
 from core.sources import RejectedRow
-from core.text import clean
+from core.text import shown_url
 from core.windows import Window
 
 
@@ -135,5 +135,5 @@ def sqlite_path(url: str) -> str:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
-        raise ConfigError(f"--db {clean(url)!r}: write sqlite:///relative.db or sqlite:////absolute.db")
+        raise ConfigError(f"--db {shown_url(url)!r}: write sqlite:///relative.db or sqlite:////absolute.db")
     return parts.path[1:]
