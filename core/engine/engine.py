@@ -162,7 +162,8 @@ class Engine:
         except Exception as error:  # a task boundary: a defect ends one job, in words
             job.state, job.finished = "failed", job.finished or self.tools.clock.wall()
             job.failure = error
-            job.add_error(f"defect: {type(error).__name__}: {clean(str(error))}")
+            what = "" if isinstance(error, TapewatchError) else f"defect: {type(error).__name__}: "
+            job.add_error(what + clean(str(error), 500))
         await self._conclude(job)
 
     def _turn(self, job: Job) -> asyncio.Lock:

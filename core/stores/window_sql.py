@@ -18,7 +18,7 @@ from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
 from core.stores.schema import BOOKKEEPING, select_range, touch, upsert
-from core.windows import Window, merge
+from core.windows import Window, merge, subtract
 
 ROWS_PER_STATEMENT = 2_000
 LATEST = 2**62
@@ -119,7 +119,10 @@ def _insert(
 def _write_restatements(
     db: sqlite3.Connection, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]
 ) -> int:
-    """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing."""
+    """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing.
+
+    Neither does filling a bar that an answer with more columns had left out: only values that were there can change.
+    """
     if not pairs:
         return 0
     group_of = {column.name: column.group for column in commit.dataset.columns}
@@ -130,7 +133,7 @@ def _write_restatements(
         asked = set().union(*(groups for groups, window in covered if window.start <= old[0] < window.end))
         values = zip(commit.columns, old[3:], new[1:], strict=True)
         changed = [(name, a, b) for name, a, b in values if a != b and group_of[name] in asked]
-        if not old[1] or not changed:
+        if not old[1] or all(a is None for _, a, _ in changed):
             continue
         record = (
             commit.series.id,
@@ -178,6 +181,20 @@ def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -
     )
 
 
+def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> None:
+    """A gap filled by an answer with fewer groups than it was found with: the others were not answered after all."""
+    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
+    for hole in filled:
+        found = db.execute(query, (commit.series.id, hole.end, hole.start)).fetchall()
+        for groups, start, end in found:
+            if set(groups.split(",")) <= set(commit.groups):
+                continue
+            where = (commit.series.id, groups, start)
+            db.execute("DELETE FROM coverage WHERE series_id = ? AND groups = ? AND start = ?", where)
+            rest = subtract([Window(start, end)], [hole])
+            db.executemany("INSERT INTO coverage VALUES (?, ?, ?, ?)", [(*where[:2], *window) for window in rest])
+
+
 def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Gap]:
     """The gaps that overlap `window`."""
     found = db.execute(
@@ -206,6 +223,7 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit) -> None:
         return
     answered = commit.covered or commit.window
     after = sight(before, answered, commit.absences, commit.known_at)
+    _uncover(db, commit, subtract([gap.window for gap in before], [gap.window for gap in after]))
     # Another window of the series may have settled the start since this one was asked for.
     [start] = db.execute("SELECT history_start FROM series WHERE id = ?", (commit.series.id,)).fetchone()
     if start is not None:

@@ -213,6 +213,15 @@ async def test_columns_that_were_not_asked_for_are_neither_touched_nor_compared(
     }
 
 
+async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: SQLiteBench) -> None:
+    state = await series(bench.store)
+    await bench.store.commit(answer(state, bars=1))
+    await bench.store.commit(answer(state, bars=1, groups=WIDE, rows=[], absences=[(Window(0, 60), "absent")]))
+    assert counts(await bench.store.commit(answer(state, bars=1, groups=WIDE, sent_at=2_000))) == (0, 1, 0, 0)
+    changed = answer(state, bars=1, groups=WIDE, sent_at=3_000, bar={"volume": None, "quote_volume": 2.0})
+    assert counts(await bench.store.commit(changed)) == (0, 1, 0, 1)
+
+
 async def test_a_field_that_disappears_is_a_restatement(bench: SQLiteBench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
@@ -438,6 +447,26 @@ async def test_gaps_are_seen_confirmed_and_filled(bench: SQLiteBench) -> None:
     assert [gap.window for gap in (await series(bench.store)).gaps] == [Window(120, 180)]
     await commit([], later + 120, sent_at=5_000)
     assert (await series(bench.store)).gaps == ()
+
+
+async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(bench: SQLiteBench) -> None:
+    """Otherwise a bar would lack its volume for ever, and the store would say that it had been asked for."""
+    state = await series(bench.store)
+    hole = [(Window(60, 120), "absent")]
+    rows = [(ts, *values(WIDE)) for ts in (0, 120)]
+    await bench.store.commit(answer(state, bars=3, groups=WIDE, rows=rows, absences=hole))
+    await bench.store.commit(answer(state, bars=3, groups=NARROW, sent_at=2_000))
+    [fresh] = await bench.store.series(SOURCE, [KEY])
+    assert fresh.gaps == ()
+    assert set(fresh.covered) == {
+        Covered(frozenset(NARROW), Window(0, 180)),
+        Covered(frozenset(WIDE), Window(0, 60)),
+        Covered(frozenset(WIDE), Window(120, 180)),
+    }
+    await bench.store.commit(answer(state, start=60, bars=1, groups=WIDE, sent_at=3_000))
+    [fresh] = await bench.store.series(SOURCE, [KEY])
+    assert Covered(frozenset(WIDE), Window(0, 180)) in fresh.covered
+    assert await bars(bench, "volume") == [(1.0,)] * 3
 
 
 async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: SQLiteBench) -> None:

@@ -206,7 +206,7 @@ async def test_what_was_given_up_is_asked_again_by_the_next_run(kit: Kit) -> Non
 
 async def test_waits_for_limits_do_not_use_up_the_patience_for_faults(kit: Kit) -> None:
     """A minute in a limit is no minute of trying: one lost connection after it must not end the window."""
-    limited = RateLimited("slow down", 40)
+    limited = RateLimited("slow down", 25)
     kit.source.script = fail(limited, Transient("once"), limited, Transient("twice"))
     job = await kit.run(ask())
     assert job.state == "complete"
@@ -258,14 +258,14 @@ async def test_hostile_words_of_an_error_are_clean_everywhere(kit: Kit) -> None:
 
 
 async def test_no_request_is_sent_inside_a_wait(kit: Kit) -> None:
-    kit.source.script = lambda call: RateLimited("slow down", 30) if call.number == 7 else None
+    kit.source.script = lambda call: RateLimited("slow down", 10) if call.number == 7 else None
     job = await kit.run(ask(**LONG, market="kraken,binance"))
     assert job.state == "complete"
     limited = kit.source.log[6]
-    # What was already on its way arrives; then nothing for thirty seconds.
+    # What was already on its way arrives; then nothing for ten seconds.
     later = [call.at for call in kit.source.log if call.at > limited.at + 0.1]
     assert later
-    assert min(later) >= limited.at + 30
+    assert min(later) >= limited.at + 10
     assert job.counters.retries == 1
     assert job.counters.requests == 22
 
@@ -278,18 +278,18 @@ async def test_no_more_requests_at_once_than_connections(kit: Kit) -> None:
 
 @pytest.mark.parametrize(("cap", "end"), [(1, "2025-06-04"), (4, "2025-06-11"), (10, "2025-06-11")])
 async def test_the_limits_that_headers_tell_are_kept(kit: Kit, cap: int, end: str) -> None:
-    kit.source.limits = {60: cap}
+    kit.source.limits = {10: cap}
     kit.source.latency = lambda: 0.3
     first = await kit.run(ask())
     job = await kit.run(ask(start="2025-06-01", end=end))
     assert (first.state, job.state, job.counters.retries) == ("complete", "complete", 0)
     assert kit.source.refused == 0
-    assert "minute limit" in "".join(event.waiting for event in kit.said(JobChanged)) or cap == 10
+    assert "10 s limit" in "".join(event.waiting for event in kit.said(JobChanged)) or cap == 10
 
 
 async def test_limits_that_nobody_told_are_learned_from_a_429(kit: Kit) -> None:
     """Sixteen calls go out before the first answer; those over the limit are asked again, and no others refused."""
-    kit.source.limits = {60: 5}
+    kit.source.limits = {10: 5}
     job = await kit.run(ask(**LONG))
     assert (job.state, job.counters.requests) == ("complete", 11)
     assert kit.source.refused == job.counters.retries == 6
@@ -313,9 +313,9 @@ async def test_a_limit_that_resets_too_late_ends_the_run(kit: Kit) -> None:
 
 
 async def test_a_vendor_that_never_stops_limiting_ends_the_run(kit: Kit) -> None:
-    """No window says so: each 429 asks for a minute. After `max_wait` in all, it is time to say so."""
-    kit.make_tools(max_wait=120)
-    kit.source.script = fail_always(RateLimited("slow down", 30))
+    """No window says so: each 429 asks for ten seconds. After `max_wait` in all, it is time to say so."""
+    kit.make_tools(max_wait=40)
+    kit.source.script = fail_always(RateLimited("slow down", 10))
     job = await kit.run(ask())
     assert job.state == "waiting_quota"
     assert 3 <= len(kit.source.log) <= 6
