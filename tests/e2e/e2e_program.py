@@ -33,7 +33,16 @@ UNITS = {"days": DAY, "hours": HOUR, "minutes": MINUTE}
 DATA_TYPES = {"spot": "spot_ohlcv", "futures": "futures_ohlcv", "index": "indices_ohlcv"}
 PATIENCE = 60.0
 # What must not be said by any process of any test, however it ends.
-DEFECTS = ("Traceback", "never retrieved", "never awaited", "Unclosed", "Exception ignored", "defect:", "Warning:")
+DEFECTS = (
+    "Traceback",
+    "Fatal Python error",
+    "never retrieved",
+    "never awaited",
+    "Unclosed",
+    "Exception ignored",
+    "defect:",
+    "Warning:",
+)
 
 _pause = threading.Event()
 
@@ -344,7 +353,11 @@ class Client:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._lines = self._socket.makefile("rb")
         self._number = 0
         self.hello = self.next()

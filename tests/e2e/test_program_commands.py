@@ -187,7 +187,6 @@ def test_the_commands_of_the_readme(tapewatch: Program) -> None:
     assert tapewatch("status", "--enable_monitoring").code == 0
 
 
-@pytest.mark.xfail(reason="an asset of the ranking that has no index counts as a failure")
 def test_fewer_than_asked_for_is_all_there_are(tapewatch: Program) -> None:
     command = ("indices_ohlcv", "--asset_limit", "100", "--market", "cadli", "--start", "2025-05-30")
     summary = tapewatch.ingest(*command)

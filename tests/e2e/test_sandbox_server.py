@@ -23,7 +23,18 @@ DAYS = "/spot/v1/historical/days?market=kraken&instrument=BTC-USD"
 
 def test_the_command_serves_logs_and_ends(tmp_path: Path) -> None:
     log = tmp_path / "calls.jsonl"
-    command = [sys.executable, "-m", "core.sandbox", "--now", "2025-06-15T12:34:56", "--seed", "3", "--log", str(log)]
+    command = [
+        sys.executable,
+        "-m",
+        "core.cli",
+        "sandbox",
+        "--now",
+        "2025-06-15T12:34:56",
+        "--seed",
+        "3",
+        "--log",
+        str(log),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline().split()
@@ -51,7 +62,7 @@ def test_the_command_serves_logs_and_ends(tmp_path: Path) -> None:
 def test_mistakes_end_with_two_and_a_sentence(arguments: list[str]) -> None:
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(
-        [sys.executable, "-m", "core.sandbox", *arguments],
+        [sys.executable, "-m", "core.cli", "sandbox", *arguments],
         capture_output=True, text=True, timeout=30, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 2
