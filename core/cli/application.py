@@ -5,7 +5,7 @@ import traceback
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
+from click.exceptions import ClickException
 
 from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         code = end.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = 130
-    except TyperException as error:
+    except ClickException as error:
         words(f"error: {error.format_message()}\n{_help_hint(rest)}")
         code = 2
     except TapewatchError as error:
