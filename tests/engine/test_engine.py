@@ -438,7 +438,7 @@ def chaotic(chance: random.Random) -> Any:
     return script
 
 
-@pytest.mark.parametrize("round_", range(4))
+@pytest.mark.parametrize("round_", [0, 1, *(pytest.param(at, marks=pytest.mark.slow) for at in range(2, 20))])
 async def test_whatever_happens_the_table_is_that_of_the_vendor(kit: Kit, seed: int, round_: int) -> None:
     """Faults, cancellations, holds, overlapping ranges, groups and orders at random; then calm; then the oracle."""
     chance = random.Random(seed + round_)
