@@ -1,12 +1,10 @@
 """Settings: who wins, what is refused and how it is named, and who may have the key."""
 
-import inspect
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from core import config
 from core.config import EngineSettings, Loaded, Settings, load
@@ -238,29 +236,6 @@ def test_the_key_is_never_shown() -> None:
     loaded = load({"base_url": "http://localhost"}, {"TAPEWATCH_API_KEY": KEY})
     for text in (repr(loaded), str(loaded), loaded.model_dump_json(), repr(loaded.settings)):
         assert KEY not in text
-
-
-# --- the settings as documentation
-
-
-def models() -> list[type[BaseModel]]:
-    return [found for _, found in inspect.getmembers(config, inspect.isclass) if issubclass(found, config.Section)]
-
-
-def test_every_setting_has_a_default_and_says_what_it_is() -> None:
-    assert len(models()) >= 5
-    for model in models():
-        lines = [line.strip() for line in inspect.getsource(model).splitlines()]
-        for name, field in model.model_fields.items():
-            assert not field.is_required(), name
-            [at] = [at for at, line in enumerate(lines) if line.startswith(f"{name}:")]
-            is_section = field.annotation is not None and issubclass_of_section(field.annotation)
-            assert is_section or lines[at + 1].startswith('"""'), f"{model.__name__}.{name} has no docstring"
-            assert not is_section or field.annotation.__doc__
-
-
-def issubclass_of_section(annotation: Any) -> bool:
-    return inspect.isclass(annotation) and issubclass(annotation, config.Section)
 
 
 BAD = ["", "x", "\x00", "-1", "1e999", "nan", "-0", "9" * 400, [], {}, {"a": 1}, None, True, -1, 10**30, 1e400]
