@@ -152,15 +152,23 @@ def _one_by_one(page: Page, fields: Fields, expected: Expected) -> Checked:
     rejected = list(page.rejected)
     surplus = 0
     newest = max((row.timestamp for row in page.rows), default=0)
+    disputed: set[int] = set()
+    possible: list[Any] = []
     for row in page.rows:
         values = fields.values(row)
         reason = row_fault(row, values, fields, expected)
         if reason is None:
-            usable[row.timestamp] = values
+            possible.append(row)
+            if usable.setdefault(row.timestamp, values) != values:
+                disputed.add(row.timestamp)
         elif reason == "outside_window" and _is_surplus(row.timestamp, newest, expected):
             surplus += 1
         else:
             rejected.append(_rejected(row, reason))
+    # Of rows that differ for one time none is believed.
+    rejected += [_rejected(row, "conflicting_rows") for row in possible if row.timestamp in disputed]
+    for ts in disputed:
+        del usable[ts]
     count = len(page.rows) + len(page.rejected)
     if len(rejected) > DRIFT_SHARE * count:
         raise _drift(rejected, count)

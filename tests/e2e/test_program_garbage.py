@@ -254,7 +254,6 @@ def test_a_gap_is_filled_when_the_vendor_has_it(always: Mess) -> None:
     assert len(always.rows("missing rows")) == COUNT
 
 
-@pytest.mark.xfail(reason="of two different rows of one time the last one is stored, in silence")
 def test_of_two_rows_that_differ_none_is_believed(tapewatch: Program) -> None:
     fault = {"path": DAYS, "mutate": {"rows": [12], "set": {"TIMESTAMP": START + 11 * DAY}}}
     program = tapewatch.on(tapewatch.processes.sandbox(faults=[fault]))
