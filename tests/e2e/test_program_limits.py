@@ -188,6 +188,7 @@ def test_listings_that_fail_for_a_moment_are_asked_again(tapewatch: Program) -> 
     assert len(sandbox_of(program).calls) == 6
 
 
+@pytest.mark.slow
 def test_listings_that_keep_failing_fail_the_run(tapewatch: Program) -> None:
     program = faulty(tapewatch, {"path": "/spot/v1/markets/*", "body": "<html>maintenance</html>"})
     ended = program("spot_ohlcv", "--market", "kraken", "--pair_limit", "2", timeout=GIVES_UP_WITHIN, code=3)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from e2e_program import NOW_TS, Program
+from e2e_program import NOW_TS, Processes, Program, Sandbox
 
 INGEST = ("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", "--start", "2025-05-01", "--end", "2025-05-08")
 COMMANDS = {
@@ -35,14 +35,10 @@ def text(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    own = path.with_name("own.db")
-    shutil.copy(own, path)
     sql(path, f"INSERT INTO migration VALUES (9999, '9999_future.sql', 'x', {NOW_TS})")
 
 
 def changed(path: Path) -> None:
-    own = path.with_name("own.db")
-    shutil.copy(own, path)
     sql(path, "UPDATE migration SET sha256 = 'x'")
 
 
@@ -54,14 +50,26 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def own(market: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of ours, closed."""
+    folder: Path = tmp_path_factory.mktemp("own")
+    processes = Processes(folder)
+    Program(processes, folder / "own.db", market).ingest(*INGEST)
+    processes.close()
+    return folder / "own.db"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_file_of_another_kind_is_refused_and_untouched(tapewatch: Program, kind: str, command: str) -> None:
+def test_a_file_of_another_kind_is_refused_and_untouched(
+    tapewatch: Program, own: Path, kind: str, command: str
+) -> None:
     make, fragment = REFUSED[kind]
     market = tapewatch.sandbox
     assert market is not None
     if make in {newer, changed}:
-        tapewatch.on(market, tapewatch.db.with_name("own.db")).ingest(*INGEST)
+        shutil.copy(own, tapewatch.db)
     make(tapewatch.db)
     before, mark = tapewatch.db.read_bytes(), len(market.calls)
     ended = tapewatch(*COMMANDS[command], code=3 if command == "status" else 2)
