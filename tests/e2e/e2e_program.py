@@ -92,12 +92,20 @@ class Sandbox:
         self.url = url
         self.process = process
         self._log = log
+        self._read_to = 0
+        self._calls: list[Call] = []
 
     @property
     def calls(self) -> list[Call]:
-        # A line is complete once its newline is there.
-        lines = self._log.read_text("utf-8").split("\n")[:-1] if self._log.exists() else []
-        return [_call(json.loads(line)) for line in lines]
+        """All calls so far, in order. What was read before is not read again: tests poll this."""
+        if self._log.exists():
+            with self._log.open("rb") as log:
+                log.seek(self._read_to)
+                # A line is complete once its newline is there.
+                lines = log.read().split(b"\n")[:-1]
+            self._read_to += sum(len(line) + 1 for line in lines)
+            self._calls += [_call(json.loads(line)) for line in lines]
+        return self._calls.copy()
 
     @property
     def history(self) -> list[Call]:
@@ -375,6 +383,11 @@ class Client:
         assert line, "the engine went away"
         found: dict[str, Any] = json.loads(line)
         return found
+
+    @property
+    def heard_to(self) -> int:
+        """The number of the last event."""
+        return int(self.heard[-1]["seq"]) if self.heard else 0
 
     def until(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first message that `is_it`, the events of snapshots included."""

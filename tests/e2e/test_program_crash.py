@@ -201,6 +201,7 @@ def test_killed_while_the_schema_is_made(victim: Victim, whole: Whole, turn: int
     whole.check_end(victim)
 
 
+@pytest.mark.slow
 def test_killed_at_random_again_and_again(victim: Victim, whole: Whole) -> None:
     """The killer waits for a random call in the log, and then for a random while."""
     chance = random.Random(20_250_601)
