@@ -20,6 +20,8 @@ from contextlib import contextmanager
 
 import msgspec
 
+from core.failpoints import failpoint
+
 PROTOCOL = 1
 RETAINED_LOG_LINES = 200
 RETAINED_FINISHED_JOBS = 200
@@ -364,6 +366,7 @@ class Bus:
 
     def publish(self, event: AnyEvent) -> AnyEvent:
         """Stamp `event`, retain it when it is a state, and hand it to everyone; never waits."""
+        failpoint("event_publish")
         self._seq += 1
         stamped = msgspec.structs.replace(event, seq=self._seq, time=self._wall_time())
         self._retain(stamped)

@@ -20,6 +20,7 @@ from core.events import (
     QuotaWindow,
     RunSummary,
 )
+from core.failpoints import failpoint
 from core.operations import Operation, make_operation
 from core.stores import RunRecord, RunSeries
 from core.text import clean
@@ -181,6 +182,7 @@ class Engine:
         self.tools.bus.publish(job.view())
         await self._flush_or_say()  # who hears of the end finds it in the journal
         self.tools.bus.publish(RunSummary(job=job.id, exit_code=job.exit_code, **job.summary()))
+        failpoint("ack")
         job.queue = None
         self._finished.append(job.id)
         while len(self._finished) > FINISHED_JOBS:

@@ -18,6 +18,7 @@ from core.engine.planning import check_budget, make_plan
 from core.engine.tools import Tools
 from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
 from core.events import GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
+from core.failpoints import failpoint
 from core.planner import Fetch, Plan
 from core.sources import RejectedRow
 from core.text import clean
@@ -97,6 +98,7 @@ class Runner:
         await self._drain()
 
     async def _drain(self) -> None:
+        failpoint("shutdown_drain")
         if self.job.queue is None:
             return
         await self.job.queue.close()

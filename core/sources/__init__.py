@@ -11,6 +11,7 @@ import msgspec
 from core.cache import Cache
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
+from core.failpoints import failpoint
 from core.windows import Window
 
 T = TypeVar("T")
@@ -150,6 +151,7 @@ class CachedListings:
         self.misses += 1
         fresh = await ask()
         await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
+        failpoint("cache_set")
         return fresh
 
 
