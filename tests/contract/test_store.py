@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,21 @@ BENCHES: dict[str, Callable[[Path], SQLiteBench]] = {
 }
 
 
+@asynccontextmanager
+async def opened(bench: SQLiteBench) -> AsyncIterator[None]:
+    """Open, and closed whatever happens: the store's thread would keep the process alive."""
+    await bench.open()
+    try:
+        yield
+    finally:
+        await bench.close()
+
+
 @pytest.fixture(params=BENCHES)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SQLiteBench]:
     made = BENCHES[request.param](tmp_path)
-    await made.open()
-    yield made
-    await made.close()
+    async with opened(made):
+        yield made
 
 
 @pytest.fixture
@@ -675,10 +685,9 @@ async def test_a_crash_inside_a_commit_leaves_rows_and_coverage_in_step(
 ) -> None:
     """The first transaction of the child looks the series up, so that of the window is the second."""
     bench = SQLiteBench(f"sqlite:///{tmp_path}/store.db")
-    await bench.open()
-    await bench.store.commit(answer(await series(bench.store), bars=1))
-    before = await contents(bench)
-    await bench.close()
+    async with opened(bench):
+        await bench.store.commit(answer(await series(bench.store), bars=1))
+        before = await contents(bench)
 
     script = CRASH.format(folder=str(Path(__file__).parent), url=bench.url)
     environment = {**os.environ, "TAPEWATCH_FAILPOINT": failpoint}
@@ -688,16 +697,15 @@ async def test_a_crash_inside_a_commit_leaves_rows_and_coverage_in_step(
     assert done.returncode == (137 if failpoint else 0), done.stderr
     assert ("committed" in done.stdout) is (not failpoint)
 
-    await bench.open()
-    after = await contents(bench)
-    covered = {ts for _, _, start, end in after["coverage"] for ts in range(start, end, 60)}
-    missing = {ts for _, start, end, *_ in after["gap"] for ts in range(start, end, 60)}
-    assert {row[1] for row in after["spot_ohlcv"]} == covered - missing
-    assert (after == before) is (not is_written)
-    assert await bench.query("PRAGMA integrity_check") == [("ok",)]
-    await bench.store.commit(eventful(await series(bench.store)))
-    assert len(await bars(bench)) == 48
-    await bench.close()
+    async with opened(bench):
+        after = await contents(bench)
+        covered = {ts for _, _, start, end in after["coverage"] for ts in range(start, end, 60)}
+        missing = {ts for _, start, end, *_ in after["gap"] for ts in range(start, end, 60)}
+        assert {row[1] for row in after["spot_ohlcv"]} == covered - missing
+        assert (after == before) is (not is_written)
+        assert await bench.query("PRAGMA integrity_check") == [("ok",)]
+        await bench.store.commit(eventful(await series(bench.store)))
+        assert len(await bars(bench)) == 48
 
 
 async def test_what_the_database_says_comes_as_our_error(bench: SQLiteBench) -> None:
