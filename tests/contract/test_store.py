@@ -223,6 +223,14 @@ async def test_columns_that_were_not_asked_for_are_neither_touched_nor_compared(
     }
 
 
+async def test_a_restatement_tells_of_columns_that_had_been_asked_for_only(bench: SQLiteBench) -> None:
+    state = await series(bench.store)
+    await bench.store.commit(answer(state, bars=1))
+    wider = answer(state, bars=1, groups=WIDE, sent_at=2_000, bar={"open": 2.0})
+    assert counts(await bench.store.commit(wider)) == (0, 1, 0, 1)
+    assert await bench.query("SELECT old, new FROM restatement") == [('{"open": 1.0}', '{"open": 2.0}')]
+
+
 async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: SQLiteBench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))

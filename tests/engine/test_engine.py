@@ -250,10 +250,11 @@ async def test_a_defect_in_one_job_does_not_stop_the_others(kit: Kit) -> None:
 
 
 class FailingStore:
-    """The kit's store, with a method that fails while `broken` says so."""
+    """The kit's store, with methods whose calls are kept, and which fail while `broken` says so."""
 
     def __init__(self, kit: Kit, *methods: str) -> None:
         self.broken = True
+        self.calls: list[tuple[Any, ...]] = []
         self._store = kit.store
         self._methods = methods
 
@@ -262,6 +263,7 @@ class FailingStore:
             return getattr(self._store, name)
 
         async def method(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(args)
             if self.broken:
                 raise StoreError("the database failed: disk full")
             return await getattr(self._store, name)(*args, **kwargs)
@@ -300,6 +302,17 @@ async def test_a_journal_that_fails_for_a_while_loses_nothing(kit: Kit) -> None:
         await kit.clock.sleep(2)
         assert await kit.query("SELECT state FROM run") == [(job.state,)]
     assert any("disk full" in line.text for line in kit.said(LogLine))
+
+
+async def test_an_idle_engine_has_nothing_to_write(kit: Kit) -> None:
+    watched = with_failing(kit, "journal")
+    watched.broken = False
+    async with engine(kit) as running:
+        await running.wait(running.submit(ask()))
+        written = len([call for call in watched.calls if any(call)])
+        assert written >= 2
+        await kit.clock.sleep(5)
+        assert len([call for call in watched.calls if any(call)]) == written
 
 
 async def test_a_run_is_in_the_journal_from_its_start(kit: Kit) -> None:

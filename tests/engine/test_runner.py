@@ -230,6 +230,13 @@ async def test_a_refusal_ends_its_series_only(kit: Kit) -> None:
     assert [entry.word for entry in job.progress.values()] == ["done", "failed"]
 
 
+async def test_a_series_that_is_refused_is_not_asked_for_further(kit: Kit) -> None:
+    kit.source.script = fail_always(Rejected("no such thing"))
+    job = await kit.run(ask(**LONG, parallel_workers=2))
+    assert (job.state, job.windows_failed) == ("failed", 11)
+    assert len(kit.source.log) == 2
+
+
 async def test_a_refused_key_is_not_used_again(kit: Kit) -> None:
     kit.source.script = fail_always(Unauthorized("the vendor refuses the key"))
     job = await kit.run(ask(**LONG, parallel_workers=2))

@@ -94,6 +94,20 @@ def test_a_new_column_cannot_be_forgotten(db: sqlite3.Connection) -> None:
         db.execute("EXPLAIN " + upsert(dataset, names, 2), [0] * (4 + 2 * (1 + len(names))))
 
 
+def test_the_statement_itself_lets_no_older_and_no_open_bar_win(db: sqlite3.Connection) -> None:
+    """The store looks before it writes; the statement does not rely on it."""
+    migrate(db, NOW)
+    names = [column[1] for column in db.execute("PRAGMA table_info(series)")]
+    db.execute(f"INSERT INTO series ({', '.join(names[1:6])}, created) VALUES ('s', 'spot_ohlcv', 'm', 'i', '1m', 0)")
+    write = upsert(DATASETS["spot_ohlcv"], ("open",), 1)
+    versions = [(1, 5_000, 1.0), (1, 4_999, 2.0), (0, 9_999, 3.0), (1, 5_000, 4.0), (1, 6_000, 5.0), (1, 5_500, 6.0)]
+    kept = []
+    for closed, sent_at, value in versions:
+        db.execute(write, (1, closed, NOW, sent_at, 60, value))
+        kept += [row[0] for row in db.execute("SELECT open FROM spot_ohlcv")]
+    assert kept == [1.0, 1.0, 1.0, 4.0, 5.0, 5.0]
+
+
 def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Connection) -> None:
     migrate(db, NOW)
     db.execute("UPDATE migration SET sha256 = 'x' WHERE version = 1")
