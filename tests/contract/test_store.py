@@ -622,9 +622,10 @@ async def test_a_cancelled_commit_is_written_wholly_or_not_at_all(bench: SQLiteB
     for _ in range(spins):
         await asyncio.sleep(0)
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    # On a busy machine the commit may have ended before it could be cancelled: then it is there, wholly.
+    await asyncio.wait({task})
     after = await contents(bench)
+    assert task.cancelled() or after != before
     if after != before:
         assert len(after["spot_ohlcv"]) == 48
         assert after["coverage"][0][2:] == (0, 3_000)
