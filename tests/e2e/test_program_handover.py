@@ -114,6 +114,7 @@ def test_a_signal_detaches_and_the_job_goes_on(slow: Program, number: signal.Sig
     assert slow.store.one("SELECT state FROM run") == "complete"
 
 
+@pytest.mark.slow
 def test_killing_the_follower_changes_nothing(slow: Program) -> None:
     engine = slow.engine(linger=1)
     command = slow.start(*LONG)
@@ -223,6 +224,7 @@ def test_a_second_command_comes_back_later(slower: Program) -> None:
     assert first.done().json["windows"] == WINDOWS
 
 
+@pytest.mark.slow
 def test_a_waiting_command_can_be_interrupted(slow: Program) -> None:
     first = slow.start(*LONG)
     under_way(slow, 1)

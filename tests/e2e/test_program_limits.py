@@ -92,6 +92,7 @@ def test_windows_that_keep_failing_are_given_up_and_the_others_complete(tapewatc
     assert program("status", "--check").code == 0
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_is_given_up(tapewatch: Program) -> None:
     """The deadline is for the whole answer: one that never stops arriving ends too."""
     program = faulty(tapewatch, {"path": SPOT, "query": {"instrument": "ETH-USD"}, "slow": 30})
@@ -196,6 +197,7 @@ def test_listings_that_keep_failing_fail_the_run(tapewatch: Program) -> None:
     assert sandbox_of(program).history == []
 
 
+@pytest.mark.slow
 def test_nobody_answers(tapewatch: Program) -> None:
     program = tapewatch
     program.env["TAPEWATCH_BASE_URL"] = "http://127.0.0.1:9"

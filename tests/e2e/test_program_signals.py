@@ -48,7 +48,7 @@ def test_a_signal_ends_a_run_and_keeps_what_is_committed(tapewatch: Program, num
     assert store.one("SELECT count(*) FROM spot_ohlcv") == summary["rows_inserted"] + rerun["rows_inserted"] == ROWS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_listings_are_read(tapewatch: Program, number: signal.Signals) -> None:
     program = slow(tapewatch, 3_000)
     run = program.start("spot_ohlcv", "--pair_limit", "5", "--output", "json")
