@@ -48,7 +48,7 @@ PATIENT = HttpOptions(total_timeout=20.0)
 
 @asynccontextmanager
 async def client(url: str, **options: Any) -> AsyncIterator[CoinDeskSource]:
-    source = CoinDeskSource(url, **{"http": QUICK, **options})
+    source = CoinDeskSource(url, **{"http": PATIENT, **options})
     try:
         yield source
     finally:
@@ -57,7 +57,7 @@ async def client(url: str, **options: Any) -> AsyncIterator[CoinDeskSource]:
 
 @asynccontextmanager
 async def sandbox(**options: Any) -> AsyncIterator[CoinDeskSource]:
-    async with running(SandboxOptions(**{"now": NOW, **options})) as url, client(url, http=PATIENT) as source:
+    async with running(SandboxOptions(**{"now": NOW, **options})) as url, client(url) as source:
         yield source
 
 
@@ -392,7 +392,7 @@ async def test_a_gzip_bomb_costs_neither_memory_nor_time() -> None:
     bomb = b"".join(squeeze.compress(zeros) for _ in range(64)) + squeeze.flush()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     action = answering(bomb, Content_Encoding="gzip")
-    async with RawServer(action) as server, client(server.url, http=PATIENT) as source:
+    async with RawServer(action) as server, client(server.url) as source:
         started = time.monotonic()
         with pytest.raises(Malformed) as caught:
             await week(source)
@@ -404,7 +404,7 @@ async def test_a_gzip_bomb_costs_neither_memory_nor_time() -> None:
 async def test_a_body_without_end_is_cut_off() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     endless = flooding(head, b"10000\r\n" + b" " * 0x10000 + b"\r\n")
-    async with RawServer(endless) as server, client(server.url, http=PATIENT) as source:
+    async with RawServer(endless) as server, client(server.url) as source:
         with pytest.raises(Malformed, match="larger than"):
             await week(source)
 
@@ -415,7 +415,7 @@ async def test_a_body_without_end_is_cut_off() -> None:
     ids=["accepts and is silent", "a byte at a time", "a few slow bytes"],
 )
 async def test_the_deadline_is_for_the_whole_answer(action: Any) -> None:
-    async with RawServer(action) as server, client(server.url) as source:
+    async with RawServer(action) as server, client(server.url, http=QUICK) as source:
         started = time.monotonic()
         with pytest.raises(Transient, match=r"no complete answer within 0\.5 s"):
             await week(source)
@@ -600,7 +600,7 @@ async def test_constants_come_from_a_row_of_the_series_itself(row: dict[str, Any
 
 async def test_a_source_may_be_closed_before_it_was_used_and_calls_may_be_cancelled() -> None:
     await CoinDeskSource("http://127.0.0.1:9").close()
-    async with RawServer(silent) as server, client(server.url, http=PATIENT) as source:
+    async with RawServer(silent) as server, client(server.url) as source:
         call = asyncio.ensure_future(week(source))
         await server.was_asked.wait()
         call.cancel()
