@@ -6,8 +6,8 @@ import selectors
 import socket
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import NothingBefore, RateLimited
 from core.records import in_groups, row_type
 from core.sources import Asset, AssetPage, Instrument, Page
+from core.stores.sqlite import SQLiteStore
 from core.windows import GRAINS, Window
 
 POISON = (b"null", b"true", b"1e999", b"NaN", b'"', b"[", b"{", b"}", b"\\ud800", b"\x00", b"\xff", b"-", b"9" * 50)
@@ -157,18 +158,19 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self._threshold = threshold
         self.skipped = 0.0
+        self.threads_at_work = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
         ready = super().select(min(timeout, self._threshold))
-        if not ready:
+        if not ready and not self.threads_at_work:
             self.skipped += timeout
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop on which an hour of sleep takes a moment. Threads (the store's) are real and waited for."""
+    """An event loop on which an hour of sleep takes a moment. Time does not jump while a thread is at work."""
 
     def __init__(self, threshold: float = 0.02) -> None:
         self._jumping = _JumpingSelector(threshold)
@@ -176,6 +178,28 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return super().time() + self._jumping.skipped
+
+    @contextmanager
+    def thread_at_work(self) -> Iterator[None]:
+        self._jumping.threads_at_work += 1
+        try:
+            yield
+        finally:
+            self._jumping.threads_at_work -= 1
+
+
+def waited_for(store: SQLiteStore) -> SQLiteStore:
+    """The same store; virtual time stands still while its thread works."""
+    run = store._db.run
+
+    async def run_and_be_seen(*args: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        with loop.thread_at_work():
+            return await run(*args)
+
+    store._db.run = run_and_be_seen  # type: ignore[method-assign]
+    return store
 
 
 class VirtualClock(LoopClock):

@@ -7,16 +7,16 @@ import pytest
 from engine_kit import NOW, Kit
 
 from core.stores.sqlite import SQLiteStore
-from tests.fakes import VirtualClock, VirtualTimeLoop
+from tests.fakes import VirtualClock, VirtualTimeLoop, waited_for
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], VirtualTimeLoop]]:
-    return {"virtual": partial(VirtualTimeLoop, 0.02)}
+    return {"virtual": partial(VirtualTimeLoop, 0.002)}
 
 
 @pytest.fixture
 async def kit() -> AsyncIterator[Kit]:
     clock = VirtualClock(NOW)
     store = await SQLiteStore.open("sqlite:///:memory:", clock.wall)
-    yield Kit(store, clock)
+    yield Kit(waited_for(store), clock)
     await store.close()

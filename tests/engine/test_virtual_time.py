@@ -22,6 +22,16 @@ async def test_threads_are_waited_for_and_not_timed_out(kit: Kit) -> None:
             assert await kit.query("SELECT 1") == [(1,)]
 
 
+async def test_time_stands_still_while_a_thread_works(kit: Kit) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    slow = kit.store._db.run(lambda _db: time.sleep(0.1))
+    impatient = asyncio.ensure_future(asyncio.sleep(3_600))
+    await slow
+    assert loop.time() - before < 60
+    await impatient
+
+
 async def test_wall_time_passes_with_the_loop() -> None:
     clock = VirtualClock(NOW)
     await clock.sleep(90)
