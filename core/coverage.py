@@ -30,7 +30,8 @@ class Gap:
     """Slots of `window` that an answer left out (`absent`), or gave unusably (`rejected`).
 
     A gap seen twice, at least half an hour apart, is confirmed: the vendor does not have it for now,
-    which is an explanation. Until then it is a new hole. Times are UTC epoch seconds.
+    which is an explanation. Until then it is a new hole. Times are UTC epoch seconds; `evidence` is a
+    JSON object of what the answers said around it.
     """
 
     window: Window
@@ -39,18 +40,30 @@ class Gap:
     first_seen: int = 0
     last_seen: int = 0
     next_check: int = 0
+    evidence: str = "{}"
 
     @property
     def is_confirmed(self) -> bool:
         return self.sightings > 1
 
 
+class Absence(NamedTuple):
+    """Slots without a usable row in one answer, why, and what the answer said (a JSON object)."""
+
+    window: Window
+    cause: str
+    evidence: str = "{}"
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesState:
-    """What a store knows of one series.
+    """What a store knows of one series. Times are UTC epoch seconds.
 
-    `history_start` is the vendor's first bar (UTC epoch seconds), None until an answer settled it.
-    `last_bar` is the start of the newest closed bar stored.
+    `history_start` is the vendor's first bar, None until an answer settled it; `last_bar` the start of
+    the newest closed bar stored. `unsettled` spans were read so soon after their close that they must be
+    read again. Bars before `pruned_before` were kept once and are not wanted back. `page_checked` is when
+    the newest bars were last read as a full page, `audit_from` and `audited_at` say where the rolling
+    audit of the history goes on and when it last did. `blocked` says why the series must not be written.
     """
 
     id: int
@@ -62,6 +75,12 @@ class SeriesState:
     has_constants: bool = False
     covered: tuple[Covered, ...] = ()
     gaps: tuple[Gap, ...] = field(default=())
+    unsettled: tuple[Window, ...] = ()
+    pruned_before: int | None = None
+    page_checked: int | None = None
+    audit_from: int | None = None
+    audited_at: int | None = None
+    blocked: str | None = None
 
 
 def missing(span: Window, groups: Iterable[str], covered: Iterable[Covered]) -> list[Window]:
@@ -78,8 +97,14 @@ def absent(window: Window, present: Iterable[int], grain: Grain) -> list[Window]
     return subtract([window], [Window(ts, ts + grain.seconds) for ts in present])
 
 
-def sight(known: Iterable[Gap], window: Window, absences: Iterable[tuple[Window, str]], now: int) -> list[Gap]:
-    """The gaps of a series after `window` was answered with `absences` (spans and their causes).
+def unsettle(known: Iterable[Window], answered: Window, settled_before: int) -> list[Window]:
+    """The unsettled spans after `answered` was read: what of it begins before `settled_before` is settled."""
+    young = Window(max(answered.start, settled_before), answered.end)
+    return merge([*subtract(known, [answered]), young])
+
+
+def sight(known: Iterable[Gap], window: Window, absences: Iterable[Absence], now: int) -> list[Gap]:
+    """The gaps of a series after `window` was answered with `absences`.
 
     What is no longer absent inside `window` is forgotten, what is absent again has been seen once more,
     and gaps outside `window` stay as they were.
@@ -88,13 +113,13 @@ def sight(known: Iterable[Gap], window: Window, absences: Iterable[tuple[Window,
     after: list[Gap] = []
     for gap in known:
         after += [replace(gap, window=rest) for rest in subtract([gap.window], [window])]
-    for span, cause in absences:
+    for span, cause, evidence in absences:
         earlier = [gap for gap in known if intersect([gap.window], [span])]
         for gap in earlier:
             for part in intersect([gap.window], [span]):
-                after.append(_seen_again(gap, part, cause, now))
+                after.append(_seen_again(gap, part, cause, evidence, now))
         for part in subtract([span], [gap.window for gap in earlier]):
-            after.append(Gap(part, cause, 1, now, now, now + FIRST_RECHECK_SECONDS))
+            after.append(Gap(part, cause, 1, now, now, now + FIRST_RECHECK_SECONDS, evidence))
     return sorted(after, key=lambda gap: gap.window)
 
 
@@ -108,7 +133,7 @@ def without_prehistory(gaps: Iterable[Gap], history_start: int) -> list[Gap]:
     return kept
 
 
-def _seen_again(gap: Gap, part: Window, cause: str, now: int) -> Gap:
+def _seen_again(gap: Gap, part: Window, cause: str, evidence: str, now: int) -> Gap:
     if now - gap.last_seen < SAME_SIGHTING_SECONDS:
-        return replace(gap, window=part, cause=cause)
-    return Gap(part, cause, gap.sightings + 1, gap.first_seen, now, now + CONFIRMED_RECHECK_SECONDS)
+        return replace(gap, window=part, cause=cause, evidence=evidence)
+    return Gap(part, cause, gap.sightings + 1, gap.first_seen, now, now + CONFIRMED_RECHECK_SECONDS, evidence)

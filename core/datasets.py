@@ -11,6 +11,7 @@ from typing import NamedTuple
 from core import records
 from core.errors import ConfigError
 from core.records import Column
+from core.references import REFERENCES, Reference
 from core.text import clean
 from core.windows import DAY, HOUR, MINUTE, Grain
 
@@ -23,14 +24,16 @@ DEFAULT_SPAN_DAYS = {DAY: None, HOUR: 365, MINUTE: 7}
 class Dataset:
     """One series data type.
 
-    `kind` is the vendor's family (spot, futures, index), `groups` the field groups it knows in the
-    order it prints them, `columns` what a stored row holds, `constants` what never changes within a
-    series and is kept there once.
+    `kind` is the vendor's family (spot, futures, index), `feature` what an instrument's listing must
+    say it has, `groups` the field groups in the order the vendor prints them, `columns` what a stored
+    row holds, `constants` what never changes within a series and is kept there once, `derived` the
+    further columns of the views as (name, column). `positive` says that prices are, unlike rates.
     """
 
     name: str
     title: str
     kind: str
+    feature: str
     path: str
     groups: tuple[str, ...]
     default_groups: tuple[str, ...]
@@ -38,6 +41,8 @@ class Dataset:
     constants: tuple[Column, ...]
     markets: tuple[str, ...]
     default_count: int
+    derived: tuple[tuple[str, str], ...] = ()
+    positive: bool = True
 
     def parse_groups(self, text: str | None) -> tuple[str, ...]:
         """Groups named by `LIST` or `ALL`, in the vendor's order; None means the default ones.
@@ -65,15 +70,18 @@ class Dataset:
 
 
 class SeriesKey(NamedTuple):
-    """Names one series: `spot_ohlcv/kraken/BTC-USD/1m`. `instrument` is the mapped id."""
+    """Names one series: `spot_ohlcv/kraken/BTC-USD/1m`. `instrument` is the mapped id.
+
+    A list of reference data is kept like a series without an interval: `spot_instruments/kraken`.
+    """
 
     data_type: str
     market: str
-    instrument: str
-    interval: str
+    instrument: str = ""
+    interval: str = ""
 
     def __str__(self) -> str:
-        return "/".join(self)
+        return "/".join(filter(None, self))
 
     @classmethod
     def parse(cls, text: str) -> "SeriesKey":
@@ -90,6 +98,7 @@ SPOT_OHLCV = Dataset(
     name="spot_ohlcv",
     title="Spot OHLCV",
     kind="spot",
+    feature="trades",
     path="/spot/v1/historical",
     groups=_TRADE_GROUPS,
     default_groups=("ID", "MAPPING", "OHLC", "TRADE", "VOLUME"),
@@ -102,6 +111,7 @@ FUTURES_OHLCV = Dataset(
     name="futures_ohlcv",
     title="Futures OHLCV",
     kind="futures",
+    feature="trades",
     path="/futures/v1/historical",
     groups=_TRADE_GROUPS,
     default_groups=("ID", "MAPPING", "OHLC", "TRADE", "VOLUME"),
@@ -110,10 +120,41 @@ FUTURES_OHLCV = Dataset(
     markets=("binance", "okex", "bybit"),
     default_count=50,
 )
+_MESSAGE_GROUPS = ("ID", "MAPPING", "MAPPING_ADVANCED", "OHLC", "OHLC_MESSAGE", "MESSAGE")
+
+FUTURES_FUNDING_RATE = Dataset(
+    name="futures_funding_rate",
+    title="Funding rates",
+    kind="futures",
+    feature="funding_rate",
+    path="/futures/v1/historical/funding-rate",
+    groups=("ID", "MAPPING", "MAPPING_ADVANCED", "VALUE", "OHLC", "OHLC_MESSAGE", "MESSAGE"),
+    default_groups=("ID", "MAPPING", "VALUE", "OHLC", "MESSAGE"),
+    columns=records.FUNDING_RATE,
+    constants=records.FUTURES_CONSTANTS,
+    markets=FUTURES_OHLCV.markets,
+    default_count=50,
+    positive=False,
+)
+FUTURES_OPEN_INTEREST = Dataset(
+    name="futures_open_interest",
+    title="Open interest",
+    kind="futures",
+    feature="open_interest",
+    path="/futures/v1/historical/open-interest",
+    groups=_MESSAGE_GROUPS,
+    default_groups=("ID", "MAPPING", "OHLC", "MESSAGE"),
+    columns=records.OPEN_INTEREST,
+    constants=records.FUTURES_CONSTANTS,
+    markets=FUTURES_OHLCV.markets,
+    default_count=50,
+    derived=(("open_interest", "close_settlement"), ("open_interest_quote", "close_quote")),
+)
 INDICES_OHLCV = Dataset(
     name="indices_ohlcv",
     title="Indices OHLCV",
     kind="index",
+    feature="index",
     path="/index/cc/v1/historical",
     groups=("ID", "OHLC", "OHLC_MESSAGE", "MESSAGE", "VOLUME"),
     default_groups=("ID", "OHLC", "MESSAGE", "VOLUME"),
@@ -122,7 +163,11 @@ INDICES_OHLCV = Dataset(
     markets=("cadli",),
     default_count=50,
 )
-DATASETS = {dataset.name: dataset for dataset in (SPOT_OHLCV, FUTURES_OHLCV, INDICES_OHLCV)}
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (SPOT_OHLCV, FUTURES_OHLCV, FUTURES_FUNDING_RATE, FUTURES_OPEN_INTEREST, INDICES_OHLCV)
+}
+DATA_TYPES: dict[str, Dataset | Reference] = {**DATASETS, **REFERENCES}
 
 
 def page_seconds(grain: Grain) -> int:

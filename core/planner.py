@@ -2,7 +2,8 @@
 
 Missing work of a series is its wanted span minus what is covered, plus gaps whose next check is due,
 plus the tail (running bars and the newest closed ones, read again because calls are billed and rows
-are not). Spans that touch are one run; a run is cut into pages of the vendor's cap from its newest end.
+are not), plus bars that were last read before they were final, plus what the rolling audit is due.
+Spans that touch are one run; a run is cut into pages of the vendor's cap from its newest end.
 """
 
 import math
@@ -16,33 +17,41 @@ from core.datasets import SeriesKey, closed_until, page_seconds
 from core.windows import GRAINS, Grain, Window, clip, intersect, merge, pages
 
 RECHECK_HORIZON_SECONDS = 7_200
+PAGE_CHECK_SECONDS = 86_400
 EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
 BYTES_PER_ROW = 135  # a gzipped row of the default groups, measured
-BACKFILL, TAIL, GAP, PROBE = "backfill", "tail", "gap", "probe"
+BACKFILL, TAIL, GAP, PROBE, RECHECK, AUDIT = "backfill", "tail", "gap", "probe", "recheck", "audit"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a plan treats what is stored.
 
-    `recheck` closed bars are read again; `full_refresh` asks for everything whatever is covered.
+    `recheck` closed bars are read again; `full_refresh` asks for everything whatever is covered. With
+    `audit_days` every page of the stored history is read again once in so many days.
     """
 
     groups: tuple[str, ...]
     recheck: int = 3
     newest_first: bool = True
     full_refresh: bool = False
+    audit_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One series and the span of it that is asked for; `listed` is the metadata's first bar, if known."""
+    """One series and the span of it that is asked for.
+
+    `listed` and `last` are the metadata's first and last record, if known; a dead instrument (delisted,
+    expired) gets one last sweep, then costs nothing.
+    """
 
     key: SeriesKey
     start: int | None = None
     end: int | None = None
     listed: int | None = None
     last: int | None = None
+    is_dead: bool = False
 
 
 class Fetch(NamedTuple):
@@ -78,6 +87,9 @@ class SeriesPlan:
     gaps: tuple[Window, ...]
     newest_first: bool = True
     listed: int | None = None
+    rechecks: tuple[Window, ...] = ()
+    audits: tuple[Window, ...] = ()
+    is_dead: bool = False
 
     @property
     def grain(self) -> Grain:
@@ -100,9 +112,8 @@ class SeriesPlan:
                 yield Fetch(self.series, page, self._reason(page))
 
     def _reason(self, page: Window) -> str:
-        if intersect([page], self.backfill):
-            return BACKFILL
-        return GAP if intersect([page], self.gaps) else TAIL
+        reasons = ((BACKFILL, self.backfill), (GAP, self.gaps), (AUDIT, self.audits), (RECHECK, self.rechecks))
+        return next((reason for reason, spans in reasons if intersect([page], spans)), TAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +140,58 @@ class Plan:
 
 
 def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -> SeriesPlan:
-    """What to ask for of one series at server time `now` (UTC epoch seconds)."""
+    """What to ask for of one series at server time `now` (UTC epoch seconds).
+
+    A dead instrument is swept once: when nothing of it is missing or unsettled, nothing is asked, whatever
+    gaps it has.
+    """
     grain = GRAINS[wanted.key.interval]
     span = wanted_span(wanted, series, grain, now)
     if not span.seconds:
-        return SeriesPlan(series, span, (), (), (), policy.newest_first, wanted.listed)
+        return SeriesPlan(series, span, (), (), (), policy.newest_first, wanted.listed, is_dead=wanted.is_dead)
     past = clip(span, Window(span.start, max(span.start, closed_until(now, grain))))
     backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)
+    rechecks = intersect(series.unsettled, [span])
     due = intersect([gap.window for gap in series.gaps if gap.next_check <= now], [span])
-    runs = merge([*backfill, *due, tail(span, grain, policy.recheck, now)])
-    runs_newest_first = tuple(reversed(runs))
-    return SeriesPlan(series, span, runs_newest_first, tuple(backfill), tuple(due), policy.newest_first, wanted.listed)
+    audits = audit(past, series, policy, grain, now)
+    newest = tail(span, grain, policy.recheck, now, is_page=_is_page_due(series, now))
+    if wanted.is_dead and not backfill and not rechecks:
+        due, audits, newest = [], [], Window(span.end, span.end)
+    runs = merge([*backfill, *due, *rechecks, *audits, newest])
+    return SeriesPlan(
+        series,
+        span,
+        runs=tuple(reversed(runs)),
+        backfill=tuple(backfill),
+        gaps=tuple(due),
+        newest_first=policy.newest_first,
+        listed=wanted.listed,
+        rechecks=tuple(rechecks),
+        audits=tuple(audits),
+        is_dead=wanted.is_dead,
+    )
+
+
+def _is_page_due(series: SeriesState, now: int) -> bool:
+    return series.page_checked is not None and now - series.page_checked >= PAGE_CHECK_SECONDS
+
+
+def audit(past: Window, series: SeriesState, policy: Policy, grain: Grain, now: int) -> list[Window]:
+    """The pages of the stored history that are due to be read again, oldest first, round after round.
+
+    As many as the share of `audit_days` that has passed since the last one asks for; none before a series
+    has anything settled to audit.
+    """
+    if policy.audit_days is None or not past.seconds:
+        return []
+    page = page_seconds(grain)
+    pages_of_all = math.ceil(past.seconds / page)
+    elapsed = now - (series.audited_at or 0)
+    due = min(pages_of_all, elapsed * pages_of_all // (policy.audit_days * 86_400))
+    start = max(past.start, series.audit_from or past.start)
+    start = past.start if start >= past.end else start
+    chosen = clip(Window(start, start + due * page), past)
+    return intersect([chosen], [entry.window for entry in series.covered])
 
 
 def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> Window:
@@ -147,6 +199,8 @@ def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> 
     known_start = series.history_start if series.history_start is not None else wanted.listed
     starts = [start for start in (wanted.start, known_start) if start is not None]
     start = grain.floor(max(starts)) if starts else grain.floor(EARLIEST_BAR)
+    if series.pruned_before is not None:
+        start = max(start, grain.ceil(series.pruned_before))
     ends = [grain.floor(now) + grain.seconds]
     if wanted.end is not None:
         ends.append(grain.ceil(wanted.end))
@@ -155,14 +209,18 @@ def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> 
     return Window(start, max(start, min(ends)))
 
 
-def tail(span: Window, grain: Grain, recheck: int, now: int) -> Window:
-    """Running bars, the last `recheck` closed ones and all that closed within the horizon, inside `span`."""
+def tail(span: Window, grain: Grain, recheck: int, now: int, *, is_page: bool = False) -> Window:
+    """Running bars, the last `recheck` closed ones and all that closed within the horizon, inside `span`.
+
+    With `is_page` a full page of them: it costs the same one call.
+    """
     running_end = grain.floor(now) + grain.seconds
     if recheck == 0:
         return clip(Window(closed_until(now, grain), running_end), span)
-    by_count = closed_until(now, grain) - recheck * grain.seconds
-    by_age = grain.floor(now - RECHECK_HORIZON_SECONDS)
-    return clip(Window(min(by_count, by_age), running_end), span)
+    starts = [closed_until(now, grain) - recheck * grain.seconds, grain.floor(now - RECHECK_HORIZON_SECONDS)]
+    if is_page:
+        starts.append(running_end - page_seconds(grain))
+    return clip(Window(min(starts), running_end), span)
 
 
 def round_robin(sources: Sequence[Iterator[Fetch]]) -> Iterator[Fetch]:

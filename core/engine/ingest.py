@@ -1,19 +1,21 @@
 """One window end to end: ask, check, commit. No loop, no retries, no limits."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from core.clock import Clock
-from core.coverage import SeriesState, absent
-from core.datasets import Dataset, SeriesKey, closed_until
+from core.coverage import Absence, SeriesState, absent
+from core.datasets import Dataset, SeriesKey, closed_until, page_seconds
 from core.errors import Malformed, NothingBefore
 from core.failpoints import failpoint
-from core.planner import PROBE, Fetch, SeriesPlan
+from core.planner import PROBE, RECHECK_HORIZON_SECONDS, Fetch, SeriesPlan
 from core.sources import Page, RejectedRow, Source
 from core.stores import Commit, Store, Written
-from core.windows import Grain, Window, clip, iso
+from core.windows import Grain, Window, clip, intersect, iso
 
 PAGES_IN_MEMORY = 8
 
@@ -125,11 +127,28 @@ def make_commit(request: Request, page: Page, checked: CheckedPage, sent_at: int
         constants={} if request.state.has_constants else page.constants(),
         history_start=_settled_start(request, checked.rows),
         run_id=request.run_id,
+        settled_before=settled_before(page.server_time, grain, is_dead=request.plan.is_dead),
+        is_page=_is_newest_page(request, closed_before),
+        audits=bool(intersect([window], request.plan.audits)),
     )
 
 
-def _absences(request: Request, answered: Window, checked: CheckedPage, grain: Grain) -> list[tuple[Window, str]]:
-    """Closed slots without a usable row, each run with its cause."""
+def settled_before(now: int, grain: Grain, *, is_dead: bool) -> int:
+    """Bars that begin before this are final: the vendor revises no bar that closed longer ago, nor a dead one."""
+    return 2**62 if is_dead else grain.floor(now - RECHECK_HORIZON_SECONDS)
+
+
+def _is_newest_page(request: Request, closed_before: int) -> bool:
+    """Whether the newest closed bars are read as a full page, or all there are."""
+    window, plan = request.fetch.window, request.plan
+    is_full = window.seconds >= page_seconds(plan.grain) or window.start <= (
+        request.state.history_start or plan.span.start
+    )
+    return is_full and window.end >= closed_before
+
+
+def _absences(request: Request, answered: Window, checked: CheckedPage, grain: Grain) -> list[Absence]:
+    """Closed slots without a usable row, each run with its cause and with what the answer said around it."""
     start = max(answered.start, request.state.history_start or answered.start)
     expected = clip(answered, Window(start, max(start, answered.end)))
     if len(checked.rows) >= grain.bars(expected):
@@ -138,7 +157,21 @@ def _absences(request: Request, answered: Window, checked: CheckedPage, grain: G
             return []
     rejected = {row.ts for row in checked.rejected if row.ts is not None}
     holes = absent(expected, (row[0] for row in checked.rows), grain)
-    return [(hole, "rejected" if _has_any(hole, rejected) else "absent") for hole in holes]
+    evidence = _evidence(request, checked)
+    return [Absence(hole, "rejected" if _has_any(hole, rejected) else "absent", evidence) for hole in holes]
+
+
+def _evidence(request: Request, checked: CheckedPage) -> str:
+    """What an answer with holes looked like: the window asked for, the rows that came, where they begin and end."""
+    stamps = [row[0] for row in checked.rows]
+    said = {
+        "window": list(request.fetch.window),
+        "rows": len(stamps),
+        "first": min(stamps, default=None),
+        "last": max(stamps, default=None),
+        "rejected": dict(Counter(row.reason for row in checked.rejected)),
+    }
+    return json.dumps(said)
 
 
 def _has_any(hole: Window, stamps: set[int]) -> bool:

@@ -174,11 +174,11 @@ class Runner:
             await self._keep_malformed(entry, fetch, error)
         if isinstance(error, Rejected):
             entry.is_refused = True
-            self._give_up(entry, fetch, error)
+            await self._give_up(entry, fetch, error)
             return
         backoff = self._tools.options.backoff
         if self.job.is_stopping or backoff.is_spent(fetch.attempt, fetch.tried):
-            self._give_up(entry, fetch, error)
+            await self._give_up(entry, fetch, error)
             self._stop_if_hopeless(error)
             return
         wait = backoff.wait(fetch.attempt, self._tools.chance())
@@ -257,6 +257,7 @@ class Runner:
         # The same window may be unreadable on every try: it is one record, and counted once.
         if (entry.state.id, fetch.window) not in self._unreadable:
             self._unreadable.add((entry.state.id, fetch.window))
+            self.job.counters.rows_fetched += 1
             self._count_quarantined(entry, [record])
 
     def _again(self, entry: SeriesProgress, fetch: Fetch, wait: float, error: Exception) -> None:
@@ -277,10 +278,11 @@ class Runner:
             )
         )
 
-    def _give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
+    async def _give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
         text = clean(str(error), 300)
         entry.error = text
         self._count_failed(entry)
+        await self._tools.store.failed(entry.state, fetch.window, text, fetch.attempt, self.job.run_id)
         self.job.add_error(f"{entry.state.key} {iso(fetch.window.start)}..{iso(fetch.window.end)}: {text}")
         self._tools.bus.publish(
             WindowFailed(

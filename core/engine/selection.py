@@ -12,7 +12,7 @@ from core.datasets import SeriesKey
 from core.errors import ConfigError
 from core.operations import Operation
 from core.planner import Wanted
-from core.sources import Instrument, Listings
+from core.sources import Instrument, Listings, Recorded
 
 QUOTES = {
     "spot": ("USD", "USDT", "USDC", "EUR", "BTC"),
@@ -54,8 +54,9 @@ def _wanted(operation: Operation, market: str, name: str, start: int | None, end
 
 def _from_listing(operation: Operation, instrument: Instrument, start: int | None, end: int | None) -> Wanted:
     key = SeriesKey(operation.data_type, instrument.market, instrument.name, operation.interval)
-    last = None if instrument.is_active else instrument.last
-    return Wanted(key, start, end, listed=instrument.first, last=last)
+    recorded = instrument.recorded(operation.dataset.feature) or Recorded()
+    last = None if instrument.is_active else recorded.last
+    return Wanted(key, start, end, listed=recorded.first, last=last, is_dead=not instrument.is_active)
 
 
 async def _candidates(operation: Operation, listings: Listings) -> list[Instrument]:
@@ -67,6 +68,8 @@ async def _candidates(operation: Operation, listings: Listings) -> list[Instrume
 
 
 def _is_wanted(operation: Operation, instrument: Instrument) -> bool:
+    if instrument.recorded(operation.dataset.feature) is None:
+        return False
     if operation.instrument:
         return True
     if not instrument.is_active and not operation.include_inactive:

@@ -41,8 +41,19 @@ class Page:
     constants: Callable[[], dict[str, Any]] = dict
 
 
+class Recorded(msgspec.Struct, frozen=True, array_like=True):
+    """Which span the vendor has recorded of something, in UTC epoch seconds; None where it does not say."""
+
+    first: int | None = None
+    last: int | None = None
+
+
 class Instrument(msgspec.Struct, frozen=True):
-    """A listed instrument. Times are UTC epoch seconds; `first` and `last` bound its trades."""
+    """A listed instrument.
+
+    `history` holds, of what the vendor has recorded (trades, funding_rate, open_interest, index), the
+    span; `base_id` and `quote_id` are asset ids, which no renaming changes; `expires` in UTC epoch seconds.
+    """
 
     market: str
     name: str
@@ -50,14 +61,20 @@ class Instrument(msgspec.Struct, frozen=True):
     status: str
     base: str
     quote: str
-    first: int | None = None
-    last: int | None = None
+    history: dict[str, Recorded] = {}
     trades: int = 0
     perpetual: bool = False
+    base_id: int | None = None
+    quote_id: int | None = None
+    expires: int | None = None
 
     @property
     def is_active(self) -> bool:
         return self.status == "ACTIVE"
+
+    def recorded(self, feature: str) -> Recorded | None:
+        """The recorded span of `feature`, None when the vendor has none of it."""
+        return self.history.get(feature)
 
 
 class Asset(msgspec.Struct, frozen=True):

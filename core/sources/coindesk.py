@@ -16,7 +16,7 @@ from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Trans
 from core.failpoints import failpoint
 from core.limits import exhausted_wait
 from core.records import in_groups
-from core.sources import Asset, AssetPage, Instrument, Page
+from core.sources import Asset, AssetPage, Instrument, Page, Recorded
 from core.sources.decode import ErrorInfo, decode_error, decode_page, first_row, malformed
 from core.sources.http import Answer, HttpClient, HttpOptions
 from core.text import clean, is_name
@@ -181,7 +181,7 @@ def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: by
             continue
         if isinstance(value, str):
             found[column.name] = clean(value)
-        elif 0 <= value <= LARGEST_ID:
+        elif isinstance(value, int) and 0 <= value <= LARGEST_ID:
             found[column.name] = value
     return found
 
@@ -189,30 +189,50 @@ def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: by
 class _Mapping(msgspec.Struct):
     BASE: str | None = None
     QUOTE: str | None = None
+    BASE_ID: int | None = None
+    QUOTE_ID: int | None = None
     INDEX_UNDERLYING: str | None = None
     QUOTE_CURRENCY: str | None = None
+    INDEX_UNDERLYING_ID: int | None = None
+    QUOTE_CURRENCY_ID: int | None = None
 
 
 class _Entry(msgspec.Struct):
     INSTRUMENT: str = ""
     INSTRUMENT_STATUS: str = "ACTIVE"
     INSTRUMENT_MAPPING: _Mapping | None = None
+    HAS_TRADES_SPOT: bool = True
     FIRST_TRADE_SPOT_TIMESTAMP: int | None = None
     LAST_TRADE_SPOT_TIMESTAMP: int | None = None
     TOTAL_TRADES_SPOT: int | None = None
+    HAS_TRADES_FUTURES: bool = True
     FIRST_TRADE_FUTURES_TIMESTAMP: int | None = None
     LAST_TRADE_FUTURES_TIMESTAMP: int | None = None
     TOTAL_TRADES_FUTURES: int | None = None
+    HAS_FUNDING_RATE_UPDATES: bool = False
+    FIRST_FUNDING_RATE_UPDATE_TIMESTAMP: int | None = None
+    LAST_FUNDING_RATE_UPDATE_TIMESTAMP: int | None = None
+    HAS_OPEN_INTEREST_UPDATES: bool = False
+    FIRST_OPEN_INTEREST_UPDATE_TIMESTAMP: int | None = None
+    LAST_OPEN_INTEREST_UPDATE_TIMESTAMP: int | None = None
+    CONTRACT_EXPIRATION_TS: int | None = None
+    HAS_INDEX_UPDATES: bool = True
     FIRST_INDEX_UPDATE_TIMESTAMP: int | None = None
     LAST_INDEX_UPDATE_TIMESTAMP: int | None = None
     TOTAL_INDEX_UPDATES: int | None = None
 
 
-SPAN_FIELDS = {
-    "spot": ("FIRST_TRADE_SPOT_TIMESTAMP", "LAST_TRADE_SPOT_TIMESTAMP", "TOTAL_TRADES_SPOT"),
-    "futures": ("FIRST_TRADE_FUTURES_TIMESTAMP", "LAST_TRADE_FUTURES_TIMESTAMP", "TOTAL_TRADES_FUTURES"),
-    "index": ("FIRST_INDEX_UPDATE_TIMESTAMP", "LAST_INDEX_UPDATE_TIMESTAMP", "TOTAL_INDEX_UPDATES"),
+# What an instrument of each kind may have a history of: the feature and the middle of its fields' names.
+FEATURES = {
+    "spot": {"trades": ("HAS_TRADES_SPOT", "TRADE_SPOT")},
+    "futures": {
+        "trades": ("HAS_TRADES_FUTURES", "TRADE_FUTURES"),
+        "funding_rate": ("HAS_FUNDING_RATE_UPDATES", "FUNDING_RATE_UPDATE"),
+        "open_interest": ("HAS_OPEN_INTEREST_UPDATES", "OPEN_INTEREST_UPDATE"),
+    },
+    "index": {"index": ("HAS_INDEX_UPDATES", "INDEX_UPDATE")},
 }
+TRADES = {"spot": "TOTAL_TRADES_SPOT", "futures": "TOTAL_TRADES_FUTURES", "index": "TOTAL_INDEX_UPDATES"}
 
 
 class _Market(msgspec.Struct):
@@ -251,7 +271,6 @@ def _decode(body: bytes, kind: type[Any]) -> Any:
 
 def _instrument(kind: str, market: str, name: str, entry: _Entry) -> Instrument:
     mapping = entry.INSTRUMENT_MAPPING or _Mapping()
-    first, last, updates = (getattr(entry, field) for field in SPAN_FIELDS[kind])
     # An index is named BASE-QUOTE and has no currencies of its own (contract 1.12).
     base, _, quote = name.partition("-") if kind == "index" else ("", "", "")
     return Instrument(
@@ -261,8 +280,18 @@ def _instrument(kind: str, market: str, name: str, entry: _Entry) -> Instrument:
         status=entry.INSTRUMENT_STATUS,
         base=mapping.BASE or mapping.INDEX_UNDERLYING or base,
         quote=mapping.QUOTE or mapping.QUOTE_CURRENCY or quote,
-        first=first,
-        last=last,
-        trades=updates or 0,
+        history=_history(kind, entry),
+        trades=getattr(entry, TRADES[kind]) or 0,
         perpetual=name.endswith("-PERPETUAL"),
+        base_id=mapping.BASE_ID if mapping.BASE_ID is not None else mapping.INDEX_UNDERLYING_ID,
+        quote_id=mapping.QUOTE_ID if mapping.QUOTE_ID is not None else mapping.QUOTE_CURRENCY_ID,
+        expires=entry.CONTRACT_EXPIRATION_TS,
     )
+
+
+def _history(kind: str, entry: _Entry) -> dict[str, Recorded]:
+    return {
+        feature: Recorded(getattr(entry, f"FIRST_{field}_TIMESTAMP"), getattr(entry, f"LAST_{field}_TIMESTAMP"))
+        for feature, (has, field) in FEATURES[kind].items()
+        if getattr(entry, has)
+    }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from core.coverage import SeriesState
+from core.coverage import Absence, SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
@@ -20,7 +20,9 @@ class Commit:
 
     `rows` are tuples `(ts, *values)` in the order of `columns`, one per ts, ascending; bars that start
     before `closed_before` are closed. `sent_at` (milliseconds) orders answers: a row that came from a
-    later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds.
+    later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds; bars that
+    begin at or after `settled_before` are too young to count as final. `is_page` says that the newest bars
+    were read as a full page, `audits` that the window belongs to the rolling audit.
     """
 
     series: SeriesState
@@ -33,11 +35,14 @@ class Commit:
     known_at: int
     sent_at: int
     covered: Window | None
-    absences: Sequence[tuple[Window, str]] = ()
+    absences: Sequence[Absence] = ()
     rejected: Sequence[RejectedRow] = ()
     constants: dict[str, Any] = field(default_factory=dict)
     history_start: int | None = None
     run_id: str = ""
+    settled_before: int = 2**62
+    is_page: bool = False
+    audits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,10 @@ class Store(Protocol):
 
     async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         """Keep an answer that could not be used at all."""
+        ...
+
+    async def failed(self, series: SeriesState, window: Window, error: str, attempts: int, run_id: str) -> None:
+        """Remember that `window` was given up; an answer to it forgets that again."""
         ...
 
     async def settle_start(self, series: SeriesState, first: int) -> SeriesState | None:

@@ -10,10 +10,11 @@ from functools import cache, lru_cache
 
 from core.datasets import DATASETS, Dataset
 from core.records import Column
+from core.references import REFERENCES, Reference
 from core.windows import GRAINS, Grain
 
 BOOKKEEPING = ("series_id", "closed", "known_at", "sent_at")
-SQLITE_TYPES = {float: "REAL", int: "INTEGER", str: "TEXT"}
+SQLITE_TYPES = {float: "REAL", int: "INTEGER", str: "TEXT", bool: "INTEGER", list: "TEXT"}
 
 
 def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[Column, ...]:
@@ -41,7 +42,8 @@ def create_rows_table(dataset: Dataset) -> str:
 def create_view(dataset: Dataset, grain: Grain) -> str:
     """DDL of the view that users query for one interval."""
     constants = "".join(f", s.{column.name}" for column in dataset.constants)
-    values = ", ".join(f"r.{column.name}" for column in dataset.columns)
+    derived = [f"r.{column} AS {name}" for name, column in dataset.derived]
+    values = ", ".join([*derived, *(f"r.{column.name}" for column in dataset.columns)])
     return (
         f"CREATE VIEW {dataset.name}_{grain.name} AS\n"
         "SELECT s.market, s.instrument, s.exchange_symbol, r.series_id, r.ts,\n"
@@ -53,12 +55,46 @@ def create_view(dataset: Dataset, grain: Grain) -> str:
     )
 
 
+def create_reference_table(reference: Reference) -> str:
+    """DDL of a metadata data type's table in SQLite: an entity a row, dead ones included.
+
+    `entity_id` is ours and stays when an entity is renamed; `list_id` is the list (a row of `series`) that
+    it was last seen in, `list_rank` its place there.
+    """
+    named = {column.name for column in reference.columns} | {"source"}
+    names = [name for name in (reference.place, reference.entity) if name not in named]
+    own = "".join(f"    {name} TEXT NOT NULL,\n" for name in names)
+    values = ",\n    ".join(f"{column.name} {SQLITE_TYPES[column.kind]}" for column in reference.columns)
+    return (
+        f"CREATE TABLE {reference.name} (\n"
+        "    entity_id INTEGER PRIMARY KEY,\n"
+        "    source TEXT NOT NULL,\n"
+        "    list_id INTEGER NOT NULL REFERENCES series (id),\n"
+        "    list_rank INTEGER NOT NULL,\n"
+        f"{own}"
+        "    is_listed INTEGER NOT NULL CHECK (is_listed IN (0, 1)),\n"
+        "    first_seen INTEGER NOT NULL,\n"
+        "    last_seen INTEGER NOT NULL,\n"
+        "    changed INTEGER NOT NULL,\n"
+        f"    {values}\n"
+        ") STRICT;"
+    )
+
+
+def create_reference_index(reference: Reference) -> str:
+    """DDL of the index by name; an entity that is gone may have the name of one that is listed."""
+    columns = ", ".join(dict.fromkeys(("source", reference.place, reference.entity)))
+    return f"CREATE INDEX {reference.name}_by_name ON {reference.name} ({columns});"
+
+
 def create_everything() -> str:
-    """DDL of every data type's table and views, in the order the migrations have them."""
+    """DDL of every data type's table and views."""
     parts = []
     for dataset in DATASETS.values():
         parts.append(create_rows_table(dataset))
         parts += [create_view(dataset, grain) for grain in GRAINS.values()]
+    for reference in REFERENCES.values():
+        parts += [create_reference_table(reference), create_reference_index(reference)]
     return "\n\n".join(parts) + "\n"
 
 

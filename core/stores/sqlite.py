@@ -23,7 +23,15 @@ from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
 from core.stores.migrate import check, migrate, migrations
-from core.stores.window_sql import QUARANTINE, read_gaps, replace_gaps, transaction, write_window
+from core.stores.window_sql import (
+    QUARANTINE,
+    read_gaps,
+    read_unsettled,
+    replace_gaps,
+    transaction,
+    write_failed,
+    write_window,
+)
 from core.windows import Window
 
 T = TypeVar("T")
@@ -121,6 +129,9 @@ class SQLiteStore:
     async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         await self._db.run(_quarantine, series, window, rejected, run_id, int(self._wall()))
 
+    async def failed(self, series: SeriesState, window: Window, error: str, attempts: int, run_id: str) -> None:
+        await self._db.run(write_failed, series.id, window, error, attempts, run_id, int(self._wall()))
+
     async def settle_start(self, series: SeriesState, first: int) -> SeriesState | None:
         is_settled = await self._db.run(_settle_start, series.id, first)
         return replace(series, history_start=first) if is_settled else None
@@ -172,8 +183,13 @@ def _claim(db: sqlite3.Connection, origin: str, is_read_only: bool) -> str:
     return origin if found is None else str(found[0])
 
 
+OF_SERIES = (
+    *("coverage", "gap", "quarantine", "restatement", "unsettled", "widened", "failed_fetch", "finding"),
+    "series_name",
+)
 SERIES_FIELDS = (
-    "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL"
+    "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL, "
+    "pruned_before, page_checked, audit_from, audited_at, blocked"
 )
 
 
@@ -188,8 +204,9 @@ def _read_or_create(
 
 
 def _series(db: sqlite3.Connection, source: str, key: SeriesKey, created: int | None) -> SeriesState:
-    where = "source = ? AND data_type = ? AND market = ? AND {} = ? AND interval = ?"
-    for name in ("instrument", "exchange_symbol"):
+    where = "source = ? AND data_type = ? AND market = ? AND {} AND interval = ?"
+    once = "id = (SELECT series_id FROM series_name WHERE series_id = series.id AND name = ?)"
+    for name in ("instrument = ?", "exchange_symbol = ?", once):
         query = f"SELECT {SERIES_FIELDS} FROM series WHERE {where.format(name)}"
         if found := db.execute(query, (source, *key)).fetchone():
             return load_series(db, found)
@@ -215,6 +232,12 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
         has_constants=bool(row[9]),
         covered=tuple(Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in covered),
         gaps=tuple(read_gaps(db, row[0], FOREVER)),
+        unsettled=read_unsettled(db, row[0]),
+        pruned_before=row[10],
+        page_checked=row[11],
+        audit_from=row[12],
+        audited_at=row[13],
+        blocked=row[14],
     )
 
 
@@ -257,7 +280,7 @@ def _drop(db: sqlite3.Connection, key: SeriesKey) -> int:
             raise StoreError(f"{key} is not stored; see: tapewatch series list")
         for (series_id,) in found:
             rows += db.execute(f"DELETE FROM {key.data_type} WHERE series_id = ?", (series_id,)).rowcount
-            for table in ("coverage", "gap", "quarantine", "restatement"):
+            for table in OF_SERIES:
                 db.execute(f"DELETE FROM {table} WHERE series_id = ?", (series_id,))
             db.execute("DELETE FROM series WHERE id = ?", (series_id,))
     return rows

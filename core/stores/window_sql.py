@@ -13,12 +13,12 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from core.coverage import Gap, SeriesState, sight, without_prehistory
+from core.coverage import Covered, Gap, SeriesState, missing, sight, unsettle, without_prehistory
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
 from core.stores.schema import BOOKKEEPING, select_range, touch, upsert
-from core.windows import Window, merge, subtract
+from core.windows import Window, intersect, merge, subtract
 
 ROWS_PER_STATEMENT = 2_000
 LATEST = 2**62
@@ -48,7 +48,10 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
         quarantined = _write_quarantine(db, commit)
         failpoint("tx_quarantine")
         if commit.covered:
+            _write_widened(db, commit, commit.covered, counts["inserted"])
             cover(db, commit.series.id, ",".join(commit.groups), commit.covered)
+            _write_unsettled(db, commit, commit.covered)
+            _forget_failed(db, commit.series.id, commit.covered)
         _write_gaps(db, commit)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
         failpoint("tx_cursor")
@@ -151,6 +154,7 @@ def _write_restatements(
     return len(records)
 
 
+GAP_FIELDS = ("cause", "sightings", "first_seen", "last_seen", "next_check", "evidence")
 QUARANTINE = (
     'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start, reason, raw) "
@@ -181,6 +185,68 @@ def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -
     )
 
 
+def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inserted: int) -> None:
+    """Groups that bars stored before get only now: who asks what was known earlier must not see them."""
+    if inserted == len(commit.rows):
+        return
+    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
+    found = db.execute(query, (commit.series.id, covered.end, covered.start)).fetchall()
+    known = [Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in found]
+    before = intersect([entry.window for entry in known], [covered])
+    for group in commit.groups:
+        for part in intersect(missing(covered, [group], known), before):
+            record = (commit.series.id, group, *part, commit.known_at)
+            db.execute("INSERT OR IGNORE INTO widened VALUES (?, ?, ?, ?, ?)", record)
+
+
+def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window) -> None:
+    where = (commit.series.id, covered.end, covered.start)
+    found = db.execute(
+        'SELECT start, "end" FROM unsettled WHERE series_id = ? AND start <= ? AND "end" >= ?', where
+    ).fetchall()
+    before = [Window(*row) for row in found]
+    after = unsettle(before, covered, commit.settled_before)
+    if before == after:
+        return
+    db.executemany(
+        "DELETE FROM unsettled WHERE series_id = ? AND start = ?", [(commit.series.id, span.start) for span in before]
+    )
+    db.executemany("INSERT INTO unsettled VALUES (?, ?, ?)", [(commit.series.id, *span) for span in after])
+
+
+def read_unsettled(db: sqlite3.Connection, series_id: int) -> tuple[Window, ...]:
+    found = db.execute('SELECT start, "end" FROM unsettled WHERE series_id = ? ORDER BY start', (series_id,))
+    return tuple(Window(*row) for row in found)
+
+
+def _forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> None:
+    """What was given up and has been answered since; of a span answered in part the rest is kept."""
+    where = 'series_id = ? AND start < ? AND "end" > ?'
+    found = db.execute(
+        'SELECT start, "end", error, attempts, run_id, sightings, first_seen, last_seen FROM failed_fetch '
+        f"WHERE {where}",
+        (series_id, answered.end, answered.start),
+    ).fetchall()
+    if not found:
+        return
+    db.execute(f"DELETE FROM failed_fetch WHERE {where}", (series_id, answered.end, answered.start))
+    rest = [(series_id, *part, *row[2:]) for row in found for part in subtract([Window(row[0], row[1])], [answered])]
+    db.executemany("INSERT INTO failed_fetch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rest)
+
+
+def write_failed(
+    db: sqlite3.Connection, series_id: int, window: Window, error: str, attempts: int, run_id: str, now: int
+) -> None:
+    with transaction(db):
+        db.execute(
+            'INSERT INTO failed_fetch (series_id, start, "end", error, attempts, run_id, first_seen, last_seen) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start) DO UPDATE SET "
+            '"end" = max("end", excluded."end"), error = excluded.error, attempts = excluded.attempts, '
+            "run_id = excluded.run_id, sightings = sightings + 1, last_seen = excluded.last_seen",
+            (series_id, *window, error, attempts, run_id, now, now),
+        )
+
+
 def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> None:
     """A gap filled by an answer with fewer groups than it was found with: the others were not answered after all."""
     query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
@@ -198,7 +264,7 @@ def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> No
 def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Gap]:
     """The gaps that overlap `window`."""
     found = db.execute(
-        'SELECT start, "end", cause, sightings, first_seen, last_seen, next_check FROM gap '
+        'SELECT start, "end", cause, sightings, first_seen, last_seen, next_check, evidence FROM gap '
         'WHERE series_id = ? AND start < ? AND "end" > ?',
         (series_id, window.end, window.start),
     )
@@ -209,11 +275,8 @@ def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], afte
     for gap in before:
         db.execute("DELETE FROM gap WHERE series_id = ? AND start = ?", (series_id, gap.window.start))
     db.executemany(
-        "INSERT INTO gap VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (series_id, *gap.window, gap.cause, gap.sightings, gap.first_seen, gap.last_seen, gap.next_check)
-            for gap in after
-        ],
+        "INSERT INTO gap VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(series_id, *gap.window, *(getattr(gap, name) for name in GAP_FIELDS)) for gap in after],
     )
 
 
@@ -238,11 +301,17 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     row: tuple[int | None, int] | None = db.execute(
         "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
         "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
+        "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
+        "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
+        # Only what joins the audited part moves it on, in whatever order its pages come.
+        "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END, "
         f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows",
         (
             inserted,
             *([max(closed, default=None)] * 2),
             *([min(closed, default=None)] * 2),
+            *(commit.is_page, commit.known_at, commit.audits, commit.known_at),
+            *(commit.audits, commit.window.start, commit.window.start, commit.window.end),
             commit.history_start,
             *(commit.constants[name] for name in names),
             commit.series.id,

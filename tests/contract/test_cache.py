@@ -169,7 +169,7 @@ class CountedListings:
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         self.calls += 1
-        return [Instrument(market, "BTC-USD", "XXBTZUSD", "ACTIVE", "BTC", "USD", first=self.calls, perpetual=True)]
+        return [Instrument(market, "BTC-USD", "XXBTZUSD", "ACTIVE", "BTC", "USD", trades=self.calls, perpetual=True)]
 
     async def top_assets(self, page: int) -> AssetPage:
         self.calls += 1

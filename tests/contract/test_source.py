@@ -129,8 +129,10 @@ async def test_listings_and_ranking() -> None:
     by_name = {found.name: found for found in spot}
     bitcoin = by_name["BTC-USD"]
     assert (bitcoin.market, bitcoin.base, bitcoin.quote, bitcoin.is_active) == ("kraken", "BTC", "USD", True)
-    assert bitcoin.first is not None
-    assert bitcoin.first < NOW
+    since = bitcoin.history["trades"].first
+    assert since is not None
+    assert since < NOW
+    assert (bitcoin.base_id, bitcoin.quote_id) == (1, 5)
     assert bitcoin.trades > 0
     assert any(not found.is_active for found in futures)
     perpetuals = [found for found in futures if found.perpetual]
@@ -169,8 +171,9 @@ async def test_a_proxys_page_says_nothing_about_who_answers() -> None:
 async def test_before_the_history_the_first_bar_is_named() -> None:
     async with sandbox() as source:
         bitcoin = {found.name: found for found in await source.instruments("spot", "kraken")}["BTC-USD"]
-        assert bitcoin.first is not None
-        first = DAY.floor(bitcoin.first)
+        since = bitcoin.history["trades"].first
+        assert since is not None
+        first = DAY.floor(since)
         before = Window(first - 10 * 86_400, first)
         with pytest.raises(NothingBefore) as caught:
             await source.history(SPOT_OHLCV, BTC, before, GROUPS)

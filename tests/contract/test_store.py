@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from core.coverage import CONFIRMED_RECHECK_SECONDS, FIRST_RECHECK_SECONDS, Covered, Gap, SeriesState
+from core.coverage import CONFIRMED_RECHECK_SECONDS, FIRST_RECHECK_SECONDS, Absence, Covered, Gap, SeriesState
 from core.datasets import DATASETS, SPOT_OHLCV, SeriesKey
 from core.errors import Rejected, StoreError, StoreRefused
 from core.events import AlertChanged
@@ -234,7 +234,7 @@ async def test_a_restatement_tells_of_columns_that_had_been_asked_for_only(bench
 async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: SQLiteBench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
-    await bench.store.commit(answer(state, bars=1, groups=WIDE, rows=[], absences=[(Window(0, 60), "absent")]))
+    await bench.store.commit(answer(state, bars=1, groups=WIDE, rows=[], absences=[Absence(Window(0, 60), "absent")]))
     assert counts(await bench.store.commit(answer(state, bars=1, groups=WIDE, sent_at=2_000))) == (0, 1, 0, 0)
     changed = answer(state, bars=1, groups=WIDE, sent_at=3_000, bar={"volume": None, "quote_volume": 2.0})
     assert counts(await bench.store.commit(changed)) == (0, 1, 0, 1)
@@ -322,8 +322,9 @@ async def test_every_data_type_has_its_table_and_view(bench: SQLiteBench, name: 
             covered=Window(3_600, 7_200),
         )
     )
-    view = f"SELECT market, instrument, ts, time, closed, open, volume FROM {name}_1h"
-    assert await bench.query(view) == [("kraken", "BTC-USD", 3_600, "1970-01-01T01:00:00Z", 1, 2.0, 2.0)]
+    last = columns[-1]
+    view = f"SELECT market, instrument, ts, time, closed, {last.name} FROM {name}_1h"
+    assert await bench.query(view) == [("kraken", "BTC-USD", 3_600, "1970-01-01T01:00:00Z", 1, last.kind(2))]
 
 
 # --- what is known of a series
@@ -440,28 +441,28 @@ async def test_any_order_of_windows_covers_the_same(bench: SQLiteBench, seed: in
 async def test_gaps_are_seen_confirmed_and_filled(bench: SQLiteBench) -> None:
     state = await series(bench.store)
 
-    async def commit(absences: list[tuple[Window, str]], known_at: int, **fields: Any) -> Written:
+    async def commit(absences: list[Absence], known_at: int, **fields: Any) -> Written:
         rows = [
-            (ts, *values(NARROW)) for ts in range(0, 600, 60) if not any(w.start <= ts < w.end for w, _ in absences)
+            (ts, *values(NARROW)) for ts in range(0, 600, 60) if not any(w.start <= ts < w.end for w, *_ in absences)
         ]
         return await bench.store.commit(
             answer(state, bars=10, rows=rows, absences=absences, known_at=known_at, **fields)
         )
 
     hole = Window(120, 240)
-    await commit([(hole, "absent")], NOW)
+    await commit([Absence(hole, "absent")], NOW)
     new = Gap(hole, "absent", 1, NOW, NOW, NOW + FIRST_RECHECK_SECONDS)
     assert (await series(bench.store)).gaps == (new,)
 
-    await commit([(hole, "absent")], NOW + 60, sent_at=2_000)
+    await commit([Absence(hole, "absent")], NOW + 60, sent_at=2_000)
     assert (await series(bench.store)).gaps == (new,)
 
     later = NOW + FIRST_RECHECK_SECONDS
-    await commit([(hole, "absent")], later, sent_at=3_000)
+    await commit([Absence(hole, "absent")], later, sent_at=3_000)
     confirmed = Gap(hole, "absent", 2, NOW, later, later + CONFIRMED_RECHECK_SECONDS)
     assert (await series(bench.store)).gaps == (confirmed,)
 
-    await commit([(Window(120, 180), "absent")], later + 60, sent_at=4_000)
+    await commit([Absence(Window(120, 180), "absent")], later + 60, sent_at=4_000)
     assert [gap.window for gap in (await series(bench.store)).gaps] == [Window(120, 180)]
     await commit([], later + 120, sent_at=5_000)
     assert (await series(bench.store)).gaps == ()
@@ -470,7 +471,7 @@ async def test_gaps_are_seen_confirmed_and_filled(bench: SQLiteBench) -> None:
 async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(bench: SQLiteBench) -> None:
     """Otherwise a bar would lack its volume for ever, and the store would say that it had been asked for."""
     state = await series(bench.store)
-    hole = [(Window(60, 120), "absent")]
+    hole = [Absence(Window(60, 120), "absent")]
     rows = [(ts, *values(WIDE)) for ts in (0, 120)]
     await bench.store.commit(answer(state, bars=3, groups=WIDE, rows=rows, absences=hole))
     await bench.store.commit(answer(state, bars=3, groups=NARROW, sent_at=2_000))
@@ -490,7 +491,7 @@ async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(be
 async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: SQLiteBench) -> None:
     state, other = await series(bench.store), await series(bench.store, KEY._replace(instrument="ETH-USD"))
     for owner in (state, other):
-        await bench.store.commit(answer(owner, rows=[], absences=[(Window(0, 180), "absent")]))
+        await bench.store.commit(answer(owner, rows=[], absences=[Absence(Window(0, 180), "absent")]))
     await bench.store.commit(answer(state, start=60, bars=1))
     assert [gap.window for gap in (await series(bench.store)).gaps] == [Window(0, 60), Window(120, 180)]
     assert [gap.window for gap in (await series(bench.store, other.key)).gaps] == [Window(0, 180)]
@@ -498,7 +499,7 @@ async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: SQLiteBenc
 
 async def test_a_settled_start_forgets_gaps_before_it(bench: SQLiteBench) -> None:
     state = await series(bench.store)
-    await bench.store.commit(answer(state, bars=10, rows=[], absences=[(Window(0, 300), "absent")]))
+    await bench.store.commit(answer(state, bars=10, rows=[], absences=[Absence(Window(0, 300), "absent")]))
     settled = await bench.store.settle_start(state, 180)
     assert (settled.id, settled.history_start) == (state.id, 180)
     [fresh] = await bench.store.series(SOURCE, [KEY])
@@ -509,7 +510,7 @@ async def test_a_settled_start_forgets_gaps_before_it(bench: SQLiteBench) -> Non
 async def test_a_window_answered_after_the_start_was_settled_has_no_gaps_before_it(bench: SQLiteBench) -> None:
     state = await series(bench.store)
     await bench.store.settle_start(state, 180)
-    await bench.store.commit(answer(state, bars=10, rows=[], absences=[(Window(0, 300), "absent")]))
+    await bench.store.commit(answer(state, bars=10, rows=[], absences=[Absence(Window(0, 300), "absent")]))
     assert [gap.window for gap in (await series(bench.store)).gaps] == [Window(180, 300)]
 
 
@@ -605,7 +606,7 @@ def eventful(state: SeriesState, **fields: Any) -> Commit:
         state,
         bars=50,
         rows=[(ts, *values(NARROW, open=2.0)) for ts in range(0, 48 * 60, 60)],
-        absences=[(Window(48 * 60, 50 * 60), "rejected")],
+        absences=[Absence(Window(48 * 60, 50 * 60), "rejected")],
         rejected=[reject(48 * 60)],
         constants={"exchange_symbol": "XXBTZUSD", "type": "954"},
         sent_at=2_000,

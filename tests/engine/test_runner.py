@@ -23,7 +23,7 @@ from core.errors import (
 )
 from core.events import AlertChanged, GapFound, JobChanged, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.limits import Backoff
-from core.sources import Instrument
+from core.sources import Instrument, Recorded
 from core.windows import MINUTE, Window, parse_time
 from tests.fakes import Call, Rows, bar
 
@@ -357,7 +357,8 @@ async def test_a_listing_that_cannot_be_had_fails_the_job(kit: Kit) -> None:
 
 
 def listed(base: str, market: str = "kraken", **fields: Any) -> Instrument:
-    given = {"first": TEN, "trades": 10, "status": "ACTIVE", "quote": "USD"}
+    span = Recorded(fields.pop("first", TEN), fields.pop("last", None))
+    given = {"history": {"trades": span}, "trades": 10, "status": "ACTIVE", "quote": "USD"}
     return Instrument(
         market=market, name=f"{base}-USD", exchange_symbol=f"X-{base}-USD", base=base, **{**given, **fields}
     )

@@ -9,7 +9,7 @@ from core.engine.selection import select
 from core.errors import ConfigError
 from core.operations import make_operation
 from core.planner import Wanted
-from core.sources import Asset, AssetPage, Instrument
+from core.sources import Asset, AssetPage, Instrument, Recorded
 
 
 class Vendor:
@@ -33,7 +33,8 @@ class Vendor:
 
 
 def spot(base: str, quote: str = "USD", market: str = "kraken", **fields: Any) -> Instrument:
-    given = {"status": "ACTIVE", "first": 1_000_000, "last": 1_700_000_000, "trades": 10}
+    span = Recorded(fields.pop("first", 1_000_000), fields.pop("last", 1_700_000_000))
+    given = {"status": "ACTIVE", "history": {"trades": span, "index": span}, "trades": 10}
     name = fields.pop("name", f"{base}-{quote}")
     symbol = fields.pop("symbol", f"X{base}Z{quote}")
     return Instrument(market=market, name=name, exchange_symbol=symbol, base=base, quote=quote, **{**given, **fields})

@@ -9,6 +9,7 @@ from core.coverage import (
     CONFIRMED_RECHECK_SECONDS,
     FIRST_RECHECK_SECONDS,
     SAME_SIGHTING_SECONDS,
+    Absence,
     Covered,
     Gap,
     absent,
@@ -72,20 +73,20 @@ def test_absent_slots_are_runs_on_the_grid() -> None:
 
 
 def test_a_first_sighting_is_not_confirmed() -> None:
-    [gap] = sight([], W(0, 600), [(W(60, 120), "absent")], NOW)
+    [gap] = sight([], W(0, 600), [Absence(W(60, 120), "absent")], NOW)
     assert gap == new_gap(60, 120)
     assert not gap.is_confirmed
     assert gap.next_check == NOW + 3_600
 
 
 def test_seen_again_within_half_an_hour_is_the_same_sighting() -> None:
-    [gap] = sight([new_gap(60, 120)], W(0, 600), [(W(60, 120), "absent")], NOW + SAME_SIGHTING_SECONDS - 1)
+    [gap] = sight([new_gap(60, 120)], W(0, 600), [Absence(W(60, 120), "absent")], NOW + SAME_SIGHTING_SECONDS - 1)
     assert gap == new_gap(60, 120)
 
 
 def test_seen_again_later_is_confirmed_and_checked_weekly() -> None:
     later = NOW + SAME_SIGHTING_SECONDS
-    [gap] = sight([new_gap(60, 120)], W(0, 600), [(W(60, 120), "rejected")], later)
+    [gap] = sight([new_gap(60, 120)], W(0, 600), [Absence(W(60, 120), "rejected")], later)
     assert gap == Gap(W(60, 120), "rejected", 2, NOW, later, later + CONFIRMED_RECHECK_SECONDS)
     assert gap.is_confirmed
 
@@ -96,7 +97,7 @@ def test_what_is_no_longer_absent_is_forgotten() -> None:
 
 def test_gaps_outside_the_window_stay_as_they_were() -> None:
     known = [new_gap(0, 60), new_gap(900, 960)]
-    assert sight(known, W(300, 600), [(W(300, 360), "absent")], NOW + 9_999) == [
+    assert sight(known, W(300, 600), [Absence(W(300, 360), "absent")], NOW + 9_999) == [
         known[0],
         new_gap(300, 360, at=NOW + 9_999),
         known[1],
@@ -109,7 +110,7 @@ def test_a_gap_that_is_filled_in_part_is_cut() -> None:
 
 def test_a_gap_that_grew_is_half_old_and_half_new() -> None:
     later = NOW + 9_999
-    assert sight([new_gap(60, 120)], W(0, 600), [(W(0, 180), "absent")], later) == [
+    assert sight([new_gap(60, 120)], W(0, 600), [Absence(W(0, 180), "absent")], later) == [
         new_gap(0, 60, at=later),
         Gap(W(60, 120), "absent", 2, NOW, later, later + CONFIRMED_RECHECK_SECONDS),
         new_gap(120, 180, at=later),
@@ -127,11 +128,11 @@ def test_after_a_sighting_gaps_are_what_was_outside_plus_what_is_absent(
 ) -> None:
     from core.windows import intersect, subtract
 
-    absences = [(hole, "absent") for hole in intersect(holes, [window])]
+    absences = [Absence(hole, "absent") for hole in intersect(holes, [window])]
     gaps = [new_gap(*span) for span in known]
     after = sight(gaps, window, absences, NOW + passed)
     spans = [gap.window for gap in after]
-    assert merge(spans) == merge([*subtract(known, [window]), *(span for span, _ in absences)])
+    assert merge(spans) == merge([*subtract(known, [window]), *(entry.window for entry in absences)])
     assert sum(span.seconds for span in spans) == sum(span.seconds for span in merge(spans)), "gaps overlap"
     assert len({span.start for span in spans}) == len(spans)
 

@@ -10,6 +10,7 @@ import pytest
 
 from core.datasets import DATASETS
 from core.errors import StoreBusy, StoreError, StoreRefused
+from core.references import REFERENCES
 from core.stores.lock import EngineLock, Holder, describe, lock_path, read_holder
 from core.stores.migrate import Migration, check, migrate, migrations, statements
 from core.stores.reading import reading
@@ -60,7 +61,7 @@ def test_the_migrations_make_what_the_data_types_say(db: sqlite3.Connection) -> 
     made, wanted = schema(db), schema(derived)
     derived.close()
     del wanted["series"]
-    assert len(wanted) == len(DATASETS) * (1 + len(GRAINS))
+    assert len(wanted) == len(DATASETS) * (1 + len(GRAINS)) + 2 * len(REFERENCES)
     for name, sql in wanted.items():
         assert words(made[name]) == words(sql), name
 
@@ -79,8 +80,9 @@ def test_every_table_is_strict_and_every_view_can_be_read(db: sqlite3.Connection
         if not name.startswith("sqlite_"):
             assert strict or kind == "view", name
     views = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
-    assert sorted(views) == sorted(f"{name}_{grain}" for name in DATASETS for grain in GRAINS)
-    for view in views:
+    of_bars = [f"{name}_{grain}" for name in DATASETS for grain in GRAINS]
+    assert sorted(views) == sorted([*of_bars, "futures_funding_payments"])
+    for view in of_bars:
         found = [column[0] for column in db.execute(f"SELECT * FROM {view}").description]
         assert found[:8] == ["market", "instrument", "exchange_symbol", "series_id", "ts", "time", "closed", "known_at"]
         assert len(set(found)) == len(found)
@@ -118,12 +120,14 @@ def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Conne
 
 
 def test_a_failed_migration_leaves_nothing(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = [*migrations(), Migration(2, "0002_broken.sql", "CREATE TABLE more (x);\nCREATE TABLE more (x);\n")]
+    known = migrations()
+    script = "CREATE TABLE more (x);\nCREATE TABLE more (x);\n"
+    broken = [*known, Migration(len(known) + 1, "9999_broken.sql", script)]
     monkeypatch.setattr("core.stores.migrate.migrations", lambda: broken)
     with pytest.raises(sqlite3.Error):
         migrate(db, NOW)
     assert not db.in_transaction
-    assert check(db, broken) == 1
+    assert check(db, broken) == len(known)
     assert "more" not in schema(db)
 
 
