@@ -11,7 +11,7 @@ from core.errors import ConfigError
 from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.text import shown_url
-from core.windows import Window
+from core.windows import GRAINS, Grain, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Commit:
     settled_before: int = 2**62
     is_page: bool = False
     audits: bool = False
+
+    @property
+    def grain(self) -> Grain:
+        return GRAINS[self.series.key.interval]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from core.coverage import Covered, Gap, SeriesState, missing, sight, unsettle, without_prehistory
+from core.coverage import Absence, Covered, Gap, SeriesState, missing, sight, unsettle, without_prehistory
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
@@ -285,13 +285,24 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit) -> None:
     if not before and not commit.absences:
         return
     answered = commit.covered or commit.window
-    after = sight(before, answered, commit.absences, commit.known_at)
+    after = sight(before, answered, _not_stored(db, commit), commit.known_at)
     _uncover(db, commit, subtract([gap.window for gap in before], [gap.window for gap in after]))
     # Another window of the series may have settled the start since this one was asked for.
     [start] = db.execute("SELECT history_start FROM series WHERE id = ?", (commit.series.id,)).fetchone()
     if start is not None:
         after = without_prehistory(after, start)
     replace_gaps(db, commit.series.id, before, after)
+
+
+def _not_stored(db: sqlite3.Connection, commit: Commit) -> list[Absence]:
+    """The absences of an answer without the slots that another answer filled: a stored bar is no gap."""
+    query = f"SELECT ts FROM {commit.dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ? AND closed"
+    left: list[Absence] = []
+    for absence in commit.absences:
+        found = db.execute(query, (commit.series.id, *absence.window)).fetchall()
+        bars = [Window(ts, ts + commit.grain.seconds) for (ts,) in found]
+        left += [absence._replace(window=rest) for rest in subtract([absence.window], bars)]
+    return left
 
 
 def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tuple[int | None, int]:
