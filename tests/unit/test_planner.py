@@ -303,3 +303,84 @@ def test_a_plan_that_was_carried_out_leaves_nothing_but_the_tail(situation) -> N
     again = plan_series(ask, done, replace(policy, full_refresh=False), now)
     tail_span = tail(plan.span, grain, policy.recheck, now)
     assert subtract([fetch.window for fetch in again.fetches()], [tail_span]) == []
+
+
+# --- what was read too young, the daily page, the rolling audit, the dead
+
+
+def test_bars_that_were_read_too_young_are_read_again_wherever_they_lie() -> None:
+    young = Window(NOW // 60 * 60 - 40_000, NOW // 60 * 60 - 39_000)
+    known = state("1m", history_start=0, covered=(covered(0, closed_until(NOW, MINUTE)),), unsettled=(young,))
+    plan = plan_series(wanted("1m", start=0), known, POLICY, NOW)
+    assert young in plan.runs
+    assert [fetch.reason for fetch in plan.fetches()] == ["tail", "recheck"]
+
+
+def test_after_an_outage_the_bars_before_it_are_read_again_in_the_same_calls() -> None:
+    """The last run read bars that the vendor could still change; what is missing since then touches them."""
+    last_run = NOW // 60 * 60 - 36_000
+    young = Window(last_run - 7_200, last_run)
+    known = state("1m", history_start=0, covered=(covered(0, last_run),), unsettled=(young,))
+    plan = plan_series(wanted("1m", start=0), known, POLICY, NOW)
+    assert plan.runs == (Window(young.start, NOW // 60 * 60 + 60),)
+    assert plan.requests == 1
+
+
+@pytest.mark.parametrize("interval", ["1m", "1h", "1d"])
+def test_once_a_day_the_tail_is_a_full_page_for_the_same_call(interval: str) -> None:
+    grain = GRAINS[interval]
+    known = state(interval, history_start=0, covered=(covered(0, closed_until(NOW, grain)),))
+    for checked, bars in ((NOW - 86_399, None), (NOW - 86_400, page_seconds(grain) // grain.seconds), (None, None)):
+        plan = plan_series(wanted(interval, start=0), replace(known, page_checked=checked), POLICY, NOW)
+        assert plan.requests == 1
+        assert plan.rows == (bars or grain.bars(tail(plan.span, grain, 3, NOW)))
+
+
+def test_a_page_is_read_of_what_exists_only() -> None:
+    start = TODAY - 40 * D
+    known = state(history_start=start, covered=(covered(start, TODAY),), page_checked=0)
+    assert plan_series(wanted(), known, POLICY, NOW).runs == (Window(start, TODAY + D),)
+
+
+def test_the_audit_walks_over_all_of_the_history_and_begins_again() -> None:
+    """Sixty days of minutes are 44 pages: in forty daily runs of a 20-day audit each is read twice."""
+    policy = replace(POLICY, audit_days=20)
+    end = TODAY // 60 * 60
+    known = state("1m", history_start=end - 60 * D, covered=(covered(end - 60 * D, end),), audited_at=end - D)
+    read: list[Window] = []
+    for day in range(40):
+        now = end + 300 + day * D
+        known = replace(known, covered=(covered(end - 60 * D, closed_until(now, MINUTE)),), page_checked=now)
+        [*audits] = plan_series(wanted("1m", start=0), known, policy, now).audits
+        assert sum(window.seconds for window in audits) <= 4 * page_seconds(MINUTE)
+        read += audits
+        if audits:
+            known = replace(known, audited_at=now, audit_from=max(window.end for window in audits))
+    first = Window(end - 60 * D, end)
+    assert subtract([first], read) == []
+    assert sum(window.seconds for window in read) >= 1.5 * first.seconds
+
+
+def test_no_audit_unless_asked_for_and_none_of_what_was_never_read() -> None:
+    known = state("1m", history_start=0, covered=(covered(NOW - D, NOW - 300),))
+    assert plan_series(wanted("1m", start=0), known, POLICY, NOW).audits == ()
+    audits = plan_series(wanted("1m", start=NOW - 9 * D), known, replace(POLICY, audit_days=1), NOW).audits
+    assert subtract(audits, [Window(NOW - D, NOW - 300)]) == []
+
+
+def test_a_dead_series_is_swept_once_then_costs_nothing() -> None:
+    last = TODAY - 9 * D
+    ask = wanted(listed=TODAY - 90 * D, last=last + 7, is_dead=True)
+    sweep = plan_series(ask, state(covered=(covered(TODAY - 90 * D, last - 5 * D),)), POLICY, NOW)
+    assert sweep.runs == (Window(last - 5 * D, last + D),)
+    gap = Gap(Window(TODAY - 60 * D, TODAY - 59 * D), "absent", 1, 0, 0, 0)
+    swept = state(covered=(covered(TODAY - 90 * D, last + D),), gaps=(gap,))
+    assert plan_series(ask, swept, replace(POLICY, audit_days=1), NOW).runs == ()
+    young = replace(swept, unsettled=(Window(last, last + D),))
+    assert Window(last, last + D) in plan_series(ask, young, POLICY, NOW).runs
+
+
+def test_what_was_pruned_is_not_bought_again() -> None:
+    known = state(history_start=TODAY - 900 * D, pruned_before=TODAY - 30 * D + 1)
+    plan = plan_series(wanted(start=TODAY - 900 * D), known, POLICY, NOW)
+    assert plan.span.start == TODAY - 29 * D
