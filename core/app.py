@@ -130,6 +130,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         max_wait=settings.engine.max_wait,
         budget_share=settings.quota.budget_share,
         listing_ttl=settings.source.listing_ttl,
+        audit_days=settings.history.audit_days,
     )
     return Tools(
         source=source,

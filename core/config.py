@@ -73,6 +73,13 @@ class QuotaSettings(Section):
     """Share of what is left of the day and of the month that a run may spend without --max_requests."""
 
 
+class HistorySettings(Section):
+    """How a stored history is kept true."""
+
+    audit_days: int | None = Field(None, ge=1, le=3_650)
+    """Every page of the stored history is read again once in so many days; each costs a call. Default: never."""
+
+
 class Settings(Section):
     """Everything that can be set. Every field has a default."""
 
@@ -91,6 +98,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     source: SourceSettings = SourceSettings()
     quota: QuotaSettings = QuotaSettings()
+    history: HistorySettings = HistorySettings()
 
     @field_validator("base_url")
     @classmethod

@@ -89,6 +89,7 @@ async def _plan_series(operation: Operation, wanted: Sequence[Wanted], tools: To
         recheck=operation.recheck,
         newest_first=operation.order == "newest",
         full_refresh=operation.full_refresh,
+        audit_days=tools.options.audit_days,
     )
     keys = [entry.key for entry in wanted]
     states = await tools.store.series(tools.source.name, keys, create=create)

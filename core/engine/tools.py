@@ -18,12 +18,14 @@ from core.stores import Store
 class RunnerOptions:
     """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
 
-    `listing_ttl` is how long listings may be taken from the cache, in seconds.
+    `listing_ttl` is how long listings may be taken from the cache, in seconds; `audit_days` in how many days
+    all of the stored history is read again, None for never.
     """
 
     max_wait: float = 900.0
     budget_share: float = BUDGET_SHARE
     listing_ttl: float = 3_600.0
+    audit_days: int | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
 
