@@ -23,6 +23,12 @@ def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[C
     return tuple(by_name.values())
 
 
+@cache
+def group_names(dataset: Dataset) -> dict[str, str]:
+    """The vendor's group of each column."""
+    return {column.name: column.group for column in dataset.columns}
+
+
 def create_rows_table(dataset: Dataset) -> str:
     """DDL of a data type's table in SQLite. STRICT: what is no number is refused, not kept as text."""
     values = ",\n    ".join(f"{column.name} {SQLITE_TYPES[column.kind]}" for column in dataset.columns)

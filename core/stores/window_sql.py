@@ -17,7 +17,7 @@ from core.coverage import Absence, Covered, Gap, SeriesState, missing, sight, un
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
-from core.stores.schema import BOOKKEEPING, select_range, touch, upsert
+from core.stores.schema import BOOKKEEPING, group_names, select_range, touch, upsert
 from core.windows import Window, intersect, merge, subtract
 
 ROWS_PER_STATEMENT = 2_000
@@ -70,13 +70,49 @@ def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
         insert(db, commit, commit.rows)
         return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     fresh = [row for row in commit.rows if row[0] not in stored]
-    newer = [row for row in commit.rows if row[0] in stored and _is_newer(commit, row, stored[row[0]])]
+    known = [row for row in commit.rows if row[0] in stored]
+    newer = [row for row in known if _is_newer(commit, row, stored[row[0]])]
     changed = [row for row in newer if _differs(commit, row, stored[row[0]])]
     _confirm(db, commit, newer)
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     insert(db, commit, sorted(fresh + changed, key=lambda row: row[0]))
-    unchanged = len(commit.rows) - len(fresh) - len(changed)
-    return {"inserted": len(fresh), "updated": len(changed), "unchanged": unchanged, "restated": restated}
+    older = [row for row in known if _closed(commit, row) and not _is_newer(commit, row, stored[row[0]])]
+    updated = len(changed) + _fill(db, commit, older)
+    unchanged = len(commit.rows) - len(fresh) - updated
+    return {"inserted": len(fresh), "updated": updated, "unchanged": unchanged, "restated": restated}
+
+
+def _fill(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> int:
+    """An answer that comes late still has the columns that the newer one, narrower, was not asked for."""
+    if not rows:
+        return 0
+    covered = _covered(db, commit.series.id, commit.window)
+    filled = 0
+    for row in rows:
+        asked = _groups_at(covered, row[0])
+        given = zip(commit.columns, row[1:], strict=True)
+        fresh = {name: value for name, value in given if _group_of(commit, name) not in asked}
+        if fresh:
+            sets = ", ".join(f"{name} = ?" for name in fresh)
+            query = f"UPDATE {commit.dataset.name} SET {sets} WHERE series_id = ? AND ts = ?"
+            filled += db.execute(query, (*fresh.values(), commit.series.id, row[0])).rowcount
+    return filled
+
+
+def _covered(db: sqlite3.Connection, series_id: int, window: Window) -> list[Covered]:
+    """What of `window` was answered before, with which groups."""
+    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
+    found = db.execute(query, (series_id, window.end, window.start)).fetchall()
+    return [Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in found]
+
+
+def _groups_at(covered: Iterable[Covered], ts: int) -> frozenset[str]:
+    groups = (entry.groups for entry in covered if entry.window.start <= ts < entry.window.end)
+    return frozenset().union(*groups)
+
+
+def _group_of(commit: Commit, name: str) -> str:
+    return group_names(commit.dataset)[name]
 
 
 def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
@@ -128,14 +164,12 @@ def _write_restatements(
     """
     if not pairs:
         return 0
-    group_of = {column.name: column.group for column in commit.dataset.columns}
-    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ?'
-    covered = [(set(row[0].split(",")), Window(*row[1:])) for row in db.execute(query, (commit.series.id,))]
+    covered = _covered(db, commit.series.id, commit.window)
     records = []
     for old, new in pairs:
-        asked = set().union(*(groups for groups, window in covered if window.start <= old[0] < window.end))
+        asked = _groups_at(covered, old[0])
         values = zip(commit.columns, old[3:], new[1:], strict=True)
-        changed = [(name, a, b) for name, a, b in values if a != b and group_of[name] in asked]
+        changed = [(name, a, b) for name, a, b in values if a != b and _group_of(commit, name) in asked]
         if not old[1] or all(a is None for _, a, _ in changed):
             continue
         record = (
@@ -189,9 +223,7 @@ def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inse
     """Groups that bars stored before get only now: who asks what was known earlier must not see them."""
     if inserted == len(commit.rows):
         return
-    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
-    found = db.execute(query, (commit.series.id, covered.end, covered.start)).fetchall()
-    known = [Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in found]
+    known = _covered(db, commit.series.id, covered)
     before = intersect([entry.window for entry in known], [covered])
     for group in commit.groups:
         for part in intersect(missing(covered, [group], known), before):
