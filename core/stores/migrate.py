@@ -69,6 +69,17 @@ def check(db: sqlite3.Connection, known: list[Migration]) -> int:
     return newest
 
 
+def check_current(db: sqlite3.Connection, known: list[Migration]) -> int:
+    """As `check`, for who only reads: also raises StoreRefused for an older schema, saying what mends it."""
+    version = check(db, known)
+    if 0 < version < known[-1].version:
+        raise StoreRefused(
+            f"the database has schema {version}, this Tapewatch reads {known[-1].version}; "
+            "any run that ingests brings it up to date (to only look, use the older Tapewatch)"
+        )
+    return version
+
+
 def _apply(db: sqlite3.Connection, migration: Migration, now: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:

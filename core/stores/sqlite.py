@@ -22,7 +22,7 @@ from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
-from core.stores.migrate import check, migrate, migrations
+from core.stores.migrate import check, check_current, migrate, migrations
 from core.stores.window_sql import (
     QUARANTINE,
     read_gaps,
@@ -173,7 +173,7 @@ def _prepare(db: sqlite3.Connection, now: int) -> None:
 
 
 def _check_only(db: sqlite3.Connection, _now: int) -> None:
-    check(db, migrations())
+    check_current(db, migrations())
 
 
 def _claim(db: sqlite3.Connection, origin: str, is_read_only: bool) -> str:

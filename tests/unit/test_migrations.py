@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets import DATASETS
+from core.coverage import Gap
+from core.datasets import DATASETS, SeriesKey
 from core.errors import StoreBusy, StoreError, StoreRefused
 from core.references import REFERENCES
 from core.stores.lock import EngineLock, Holder, describe, lock_path, read_holder
@@ -16,7 +17,7 @@ from core.stores.migrate import Migration, check, migrate, migrations, statement
 from core.stores.reading import reading
 from core.stores.schema import constant_columns, create_everything, upsert
 from core.stores.sqlite import SQLiteStore
-from core.windows import GRAINS
+from core.windows import GRAINS, Window
 
 NOW = 1_750_000_000
 
@@ -265,3 +266,34 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 def test_words_about_a_holder() -> None:
     assert describe(None, Path("/x.lock")) == "another engine holds the store (/x.lock)"
     assert "pid 7" in describe(holder(user="ann"), Path("/x.lock"))
+
+
+async def test_a_store_of_the_first_release_is_brought_up_to_date_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    with monkeypatch.context() as patched:
+        patched.setattr("core.stores.migrate.migrations", lambda: migrations()[:1])
+        migrate(old, NOW)
+    old.execute(
+        "INSERT INTO series (source, data_type, market, instrument, interval, created, rows, last_bar) "
+        "VALUES ('coindesk', 'spot_ohlcv', 'kraken', 'BTC-USD', '1m', 0, 1, 60)"
+    )
+    old.execute(
+        "INSERT INTO spot_ohlcv (series_id, ts, closed, known_at, sent_at, open) VALUES (1, 60, 1, 200, 9, 5.5)"
+    )
+    old.execute("INSERT INTO gap VALUES (1, 120, 180, 'absent', 1, 200, 200, 300)")
+    old.execute("INSERT INTO coverage VALUES (1, 'ID,OHLC', 60, 180)")
+    before = {table: old.execute(f"SELECT * FROM {table}").fetchall() for table in ("spot_ohlcv", "coverage")}
+    old.close()
+    with pytest.raises(StoreRefused, match=r"has schema 1.*brings it up to date"):
+        await SQLiteStore.open_to_plan(f"sqlite:///{path}")
+    store = await SQLiteStore.open(f"sqlite:///{path}")
+    [state] = await store.series("coindesk", [SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")])
+    await store.close()
+    assert (state.rows, state.last_bar, state.unsettled, state.blocked) == (1, 60, (), None)
+    assert state.gaps == (Gap(Window(120, 180), "absent", 1, 200, 200, 300),)
+    new = sqlite3.connect(path)
+    assert {table: new.execute(f"SELECT * FROM {table}").fetchall() for table in before} == before
+    new.close()
