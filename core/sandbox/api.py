@@ -25,6 +25,8 @@ _HISTORY = {
     "spot": "/spot/v1/historical",
     "futures": "/futures/v1/historical",
     "index": "/index/cc/v1/historical",
+    "funding": "/futures/v1/historical/funding-rate",
+    "interest": "/futures/v1/historical/open-interest",
 }
 
 Handler = Callable[[Mapping[str, str], int], Answer]

@@ -151,7 +151,7 @@ def split(bar: Bar, grid: Grid, terms: Terms, draws: Sequence[int]) -> list[Bar]
     for mark in marks:
         hosts.setdefault((mark.ts - bar.start) // grid.size, []).append(mark)
     active = _active(bar, grid, hosts, draws)
-    path = _path(marks)
+    path = path_of(marks)
     low, high = bar.marks.low.price + grid.inset, bar.marks.high.price - grid.inset
     half = grid.size // 2
     mids = [min(max(path(bar.start + slot * grid.size + half), low), high - 1) for slot, _ in active]
@@ -177,8 +177,8 @@ def _active(bar: Bar, grid: Grid, hosts: dict[int, list[Trade]], draws: Sequence
     return sorted(chosen.items())
 
 
-def _path(marks: Sequence[Trade]) -> Callable[[int], int]:
-    """The price between the trades of a bar, by straight lines."""
+def path_of(marks: Sequence[Trade]) -> Callable[[int], int]:
+    """The price at any second between `marks` (ascending), by straight lines."""
     legs = [(a.ts, b.ts, a.price, b.price) for a, b in pairwise(marks) if b.ts > a.ts]
     before, after = marks[0], marks[-1]
 

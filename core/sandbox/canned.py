@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from core.sandbox.catalog import Catalog, Instrument
-from core.sandbox.history import PAGE_CAP, History, PageRequest
+from core.sandbox.history import History
 from core.sandbox.market import Market
+from core.sandbox.params import PAGE_CAP, PageRequest
 from core.sandbox.rows import GROUPS, head, layout
 from core.sandbox.wire import Answer
 from core.windows import GRAINS, Grain
@@ -33,9 +34,13 @@ class Canned:
         self._columns = lru_cache(maxsize=64)(self._print)
 
     def page(self, kind: str, grain: Grain, query: Mapping[str, str], now: int) -> Answer:
-        """Raises Refusal 400 or 404, as a real page does."""
+        """Raises Refusal 400 or 404, as a real page does. Aggregates, CSV and streams are real pages."""
+        if kind not in _TEMPLATES:
+            return self._history.page(kind, grain, query, now)
         asked = PageRequest.parse(GROUPS[kind], grain, query)
-        instrument, span = self._history.span(kind, grain, asked, now)
+        if asked.aggregate != 1 or asked.csv:
+            return self._history.page(kind, grain, query, now)
+        instrument, _, span = self._history.span(kind, grain, asked, now)
         count = grain.bars(span)
         columns = self._columns(kind, grain.name, asked.groups)
         width = len(columns) + 1

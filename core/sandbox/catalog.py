@@ -8,25 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from math import floor, log10, sqrt
 
 from core.sandbox.assets import ASSETS, COINS, Asset, seconds
 from core.sandbox.draws import key_of, unit
-from core.sandbox.series import Series, normalised, scale_for
-from core.windows import DAY
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A market. `weight` is its share of all trading; `style` how it writes its own ids."""
-
-    id: int
-    name: str
-    title: str
-    kind: str
-    opened: int
-    weight: float
-    style: str
-    quotes: tuple[str, ...]
+from core.sandbox.series import Series, Stream, normalised, scale_for
+from core.sandbox.venues import (
+    FUTURES_EXCHANGES,
+    INDEX_FAMILIES,
+    PUBLICATIONS,
+    SPOT_EXCHANGES,
+    Exchange,
+    futures_id,
+    spot_id,
+)
+from core.windows import DAY, HOUR
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +30,7 @@ class Instrument:
     """One instrument of a market. `kind` is spot, futures or index; `status` as the vendor writes it.
 
     `expires` is UTC seconds, None unless it is a dated contract. `settle` and `unit` (the contract's
-    currency) are those of futures.
+    currency) are those of futures, as are `funding` and `interest`, None where nothing is published.
     """
 
     kind: str
@@ -52,58 +48,19 @@ class Instrument:
     created: int
     code: str
     series: Series
+    funding: Stream | None = None
+    interest: Stream | None = None
 
 
-# id name title opened share style quotes
-_SPOT = """
-8 binance Binance 2017-08-17 0.42 joined USDT,USDC,FDUSD,BTC,EUR,TRY,BRL
-2 coinbase Coinbase 2015-01-26 0.10 dashed USD,EUR,GBP,USDC,BTC,USDT
-3 kraken Kraken 2013-09-10 0.05 kraken USD,EUR,GBP,USDT,BTC,CAD
-12 bybit Bybit 2021-07-15 0.13 joined USDT,USDC,BTC,EUR
-9 okex OKX 2017-10-01 0.11 dashed USDT,USDC,BTC,EUR
-4 bitstamp Bitstamp 2013-11-01 0.02 lower USD,EUR,GBP,BTC
-14 gateio Gate 2018-03-01 0.11 under USDT,BTC
-5 bitfinex Bitfinex 2013-04-01 0.02 t USD,USDT,EUR,BTC,JPY
-"""
-_FUTURES = """
-8 binance Binance 2019-09-08 0.5 joined USDT,USD,USDC
-9 okex OKX 2019-12-20 0.2 swap USDT,USD,USDC
-12 bybit Bybit 2020-03-25 0.2 joined USDT,USD,USDC
-20 deribit Deribit 2018-08-14 0.05 deribit USD,USDC
-41 hyperliquid Hyperliquid 2023-06-01 0.05 bare USDT
-"""
-_INDICES = (("cadli", "267"), ("ccix", "227"))
-_KRAKEN = {"BTC": "XXBT", "ETH": "XETH", "LTC": "XLTC", "XRP": "XXRP", "XLM": "XXLM", "ETC": "XETC",
-           "ZEC": "XZEC", "DOGE": "XDG", "XMR": "XXMR"}  # fmt: skip
-_KRAKEN_FIAT = {"USD": "ZUSD", "EUR": "ZEUR", "GBP": "ZGBP", "CAD": "ZCAD"}
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # How many of the largest coins a quote currency is paired with; others pair with all of them.
 _DEPTH = {"EUR": 22, "GBP": 10, "BTC": 24, "USDC": 20, "FDUSD": 16, "TRY": 12, "BRL": 8, "CAD": 6, "JPY": 3}
 _QUOTE_SHARE = {"USDT": 1.0, "USD": 1.0, "USDC": 0.18, "FDUSD": 0.2, "BTC": 0.04, "EUR": 0.09, "GBP": 0.03}
 # Names that every seed offers as active ones.
 _KEPT = 12
+# Of open interest; with seven or eight of a price they come to at most 15.
+_DIGITS_OF_SIZE = 6.6
 # Below this many USD a day a series has days without trades.
 _QUIET = 400_000
-
-
-def _exchanges(text: str, kind: str) -> dict[str, Exchange]:
-    found = {}
-    for line in text.strip().splitlines():
-        number, name, title, opened, weight, style, quotes = line.split()
-        found[name] = Exchange(
-            int(number), name, title, kind, seconds(opened), float(weight), style, tuple(quotes.split(","))
-        )
-    return found
-
-
-SPOT_EXCHANGES = _exchanges(_SPOT, "spot")
-FUTURES_EXCHANGES = _exchanges(_FUTURES, "futures")
-INDEX_FAMILIES = dict(_INDICES)
-MARKETS: dict[str, tuple[str, ...]] = {
-    "spot": tuple(SPOT_EXCHANGES),
-    "futures": tuple(FUTURES_EXCHANGES),
-    "index": tuple(INDEX_FAMILIES),
-}
 
 
 class Catalog:
@@ -157,7 +114,7 @@ class Catalog:
         return self._instrument(
             exchange,
             mapped,
-            _spot_id(exchange.style, base.symbol, quote.symbol),
+            spot_id(exchange.style, base.symbol, quote.symbol),
             (base, quote, quote, base),
             span=(first, last),
             notional=max(3_000.0, base.volume * exchange.weight * share / 1.6),
@@ -187,7 +144,7 @@ class Catalog:
         return self._instrument(
             exchange,
             mapped,
-            _futures_id(exchange.style, base.symbol, quote.symbol, None),
+            futures_id(exchange.style, base.symbol, quote.symbol, None),
             _currencies(denomination, base, quote),
             span=(first, last),
             notional=max(8_000.0, base.volume * exchange.weight * share * 1.4),
@@ -210,7 +167,7 @@ class Catalog:
                 yield self._instrument(
                     exchange,
                     mapped,
-                    _futures_id(exchange.style, base.symbol, "USD", expiry),
+                    futures_id(exchange.style, base.symbol, "USD", expiry),
                     _currencies("INVERSE", base, ASSETS["USD"]),
                     span=(listed + jitter, expiry - 2 - jitter // 100),
                     notional=base.volume * exchange.weight * 0.01,
@@ -271,6 +228,8 @@ class Catalog:
         code: str = "",
     ) -> Instrument:
         base, quote, settle, contract = assets
+        series = self._series(exchange, mapped, (base, quote), span, notional, denomination)
+        funding, interest = self._streams(exchange, series, rank, perpetual=expires is None)
         return Instrument(
             kind=exchange.kind,
             market=exchange.name,
@@ -286,8 +245,49 @@ class Catalog:
             shard=f"PG_COLLECT_{exchange.id % 4 + 1:02}",
             created=max(span[0], seconds("2022-03-10") + rank * 3_600),
             code=code or {"spot": "954", "futures": "914"}[exchange.kind],
-            series=self._series(exchange, mapped, (base, quote), span, notional, denomination),
+            series=series,
+            funding=funding,
+            interest=interest,
         )
+
+    def _streams(
+        self, exchange: Exchange, series: Series, rank: int, *, perpetual: bool
+    ) -> tuple[Stream | None, Stream | None]:
+        """Funding rate and open interest of a contract; a few small ones have one of them or none."""
+        if exchange.kind != "futures":
+            return None, None
+        chance = self._chance(series.key, "published")
+        silent = rank >= _KEPT and chance < 0.06
+        funding = self._funding(exchange, series, chance) if perpetual and not silent else None
+        lacking = silent or (rank >= _KEPT and chance > 0.95)
+        return funding, None if lacking else self._interest(exchange, series, chance)
+
+    def _funding(self, exchange: Exchange, series: Series, chance: float) -> Stream | None:
+        """From the day of the first trade, if funding rates were recorded then."""
+        known = PUBLICATIONS[exchange.name]
+        first = max(DAY.floor(series.first), known.funding_since + int(25 * chance) * DAY.seconds)
+        if series.last is not None and first >= series.last:
+            return None
+        places = 8 if known.interval_ms > HOUR.seconds * 1_000 else 10
+        level = round(0.0001 * known.interval_ms / 28_800_000 * 10**places)
+        rate = known.funding_rate * _activity(series, chance)
+        seed = key_of(self._seed, series.key, "funding")
+        return Stream(series, first, rate, level, places, seed, known.interval_ms)
+
+    def _interest(self, exchange: Exchange, series: Series, chance: float) -> Stream | None:
+        """Recorded later than the first trade, of older contracts by years."""
+        known = PUBLICATIONS[exchange.name]
+        first = max(series.first + 600, known.interest_since + int(40 * chance) * DAY.seconds + 25_200)
+        first += int(3_000 * chance)
+        if series.last is not None and first >= series.last:
+            return None
+        rate = known.interest_rate * _activity(series, chance)
+        seed = key_of(self._seed, series.key, "interest")
+        if series.contract is not None:
+            return Stream(series, first, rate, round(max(20_000, series.notional / 2 / series.contract)), 0, seed)
+        coins = series.notional / 2 / ASSETS[series.base].price
+        places = floor(_DIGITS_OF_SIZE - log10(coins))
+        return Stream(series, first, rate, round(coins * 10.0**places), places, seed)
 
     def _series(
         self,
@@ -330,6 +330,11 @@ def status_at(instrument: Instrument, now: int) -> str:
     return instrument.status
 
 
+def _activity(series: Series, chance: float) -> float:
+    """How often a contract is heard of, compared with the largest of its market."""
+    return max(0.03, min(1.0, sqrt(series.notional / 2e8))) * (0.7 + 0.3 * chance)
+
+
 def _carried(exchange: Exchange, asset: Asset, rank: int) -> bool:
     if asset.industry == "STABLECOIN":
         return rank < 12
@@ -358,35 +363,3 @@ def _last_friday(year: int, month: int) -> int:
     following = datetime(year + month // 12, month % 12 + 1, 1, 8, tzinfo=UTC)
     last = following - timedelta(days=1)
     return int((last - timedelta(days=(last.weekday() - 4) % 7)).timestamp())
-
-
-def _spot_id(style: str, base: str, quote: str) -> str:
-    if style == "kraken":
-        return _kraken_id(base, quote)
-    if style == "t":
-        return f"t{base}{'UST' if quote == 'USDT' else quote}"
-    between = {"dashed": "-", "under": "_"}.get(style, "")
-    name = base + between + quote
-    return name.lower() if style == "lower" else name
-
-
-def _kraken_id(base: str, quote: str) -> str:
-    if base in _KRAKEN and quote in _KRAKEN_FIAT:
-        return _KRAKEN[base] + _KRAKEN_FIAT[quote]
-    return {"BTC": "XBT", "DOGE": "XDG"}.get(base, base) + {"BTC": "XBT"}.get(quote, quote)
-
-
-def _futures_id(style: str, base: str, quote: str, expiry: int | None) -> str:
-    date = datetime.fromtimestamp(expiry, UTC) if expiry is not None else None
-    if style == "bare":
-        return base
-    if style == "deribit":
-        head = base if quote == "USD" else f"{base}_{quote}"
-        return f"{head}-{date.day}{_MONTHS[date.month - 1]}{date:%y}" if date else f"{head}-PERPETUAL"
-    if style == "swap":
-        return f"{base}-{quote}-{date:%y%m%d}" if date else f"{base}-{quote}-SWAP"
-    if date:
-        return f"{base}USD_{date:%y%m%d}"
-    if quote == "USD":
-        return f"{base}USD_PERP"
-    return base + quote

@@ -4,17 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.sandbox import params
-from core.sandbox.catalog import (
-    FUTURES_EXCHANGES,
-    MARKETS,
-    SPOT_EXCHANGES,
-    Catalog,
-    Exchange,
-    Instrument,
-    status_at,
-)
+from core.sandbox.catalog import Catalog, Instrument, status_at
 from core.sandbox.draws import unit
 from core.sandbox.history import unknown_market
+from core.sandbox.series import Stream
+from core.sandbox.timeline import newest
+from core.sandbox.venues import FUTURES_EXCHANGES, MARKETS, SPOT_EXCHANGES, Exchange
 from core.sandbox.wire import Answer, succeeded
 from core.windows import DAY
 
@@ -108,8 +103,8 @@ def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any
     trades = sum(_trades(item, now) for item in listed)
     entry = _counts(listed, now) | {f"TOTAL_TRADES_{kind.upper()}": trades}
     if kind == "futures":
-        entry["TOTAL_OPEN_INTEREST_UPDATES"] = trades // 60
-        entry["TOTAL_FUNDING_RATE_UPDATES"] = trades // 900
+        entry["TOTAL_OPEN_INTEREST_UPDATES"] = sum(_published_total(item.interest, now) for item in listed)
+        entry["TOTAL_FUNDING_RATE_UPDATES"] = sum(_published_total(item.funding, now) for item in listed)
     return entry
 
 
@@ -192,22 +187,36 @@ def _instrument(item: Instrument, now: int) -> dict[str, Any]:
     first, last = _span(item, now)
     kind, trades = item.kind.upper(), _trades(item, now)
     if item.kind == "index":
-        return entry | _updates("INDEX", True, first, last, trades)
+        return entry | _updates("INDEX", first, last, trades)
     entry[f"HAS_TRADES_{kind}"] = True
     entry[f"FIRST_TRADE_{kind}_TIMESTAMP"] = first
     entry[f"LAST_TRADE_{kind}_TIMESTAMP"] = last
     entry[f"TOTAL_TRADES_{kind}"] = trades
     if item.kind == "futures":
-        perpetual = item.expires is None
-        entry |= _updates("FUNDING_RATE", perpetual, first, last, trades // 900)
-        entry |= _updates("OPEN_INTEREST", True, first, last, trades // 60)
+        entry |= _published("FUNDING_RATE", item.funding, now)
+        entry |= _published("OPEN_INTEREST", item.interest, now)
         entry["CONTRACT_EXPIRATION_TS"] = item.expires
     return entry
 
 
-def _updates(name: str, has: bool, first: int, last: int, total: int) -> dict[str, Any]:
-    if not has:
+def _published(name: str, stream: Stream | None, now: int) -> dict[str, Any]:
+    """Of a stream that goes on the last update is about one pause between updates ago."""
+    if stream is None or stream.first > now:
         return {f"HAS_{name}_UPDATES": False}
+    last = newest(stream, now)
+    if last == now:
+        last = max(stream.first, now - 1 - int(2 * DAY.seconds / stream.rate * unit(stream.seed, now)))
+    return _updates(name, stream.first, last, _published_total(stream, now))
+
+
+def _published_total(stream: Stream | None, now: int) -> int:
+    """An estimate of all updates so far that grows with time."""
+    if stream is None or stream.first > now:
+        return 0
+    return int((newest(stream, now) - stream.first) / DAY.seconds * stream.rate) + 1
+
+
+def _updates(name: str, first: int, last: int, total: int) -> dict[str, Any]:
     return {
         f"HAS_{name}_UPDATES": True,
         f"FIRST_{name}_UPDATE_TIMESTAMP": first,

@@ -1,21 +1,22 @@
 """The bars of every series: a pure function of seed, series and time.
 
 A day's close comes from noise over days that all exchanges share, its other figures from draws of
-its own; hours are split from the day and minutes from the hour. Nothing is walked from the start of
-a history, so any page costs the same and agrees with every other. Times are UTC epoch seconds, days
+its own; hours are split from the day and minutes from the hour. Times are UTC epoch seconds, days
 are numbered from 1970-01-01.
 """
 
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from math import exp, log
 
 from core.sandbox.assets import ASSETS, seconds
 from core.sandbox.bars import DRAWS, Bar, Grid, Trade, elapsed, joined, split, trading
-from core.sandbox.draws import key_of, lattice, uniforms, unit, wander
+from core.sandbox.draws import key_of, lattice, uniforms, wander
+from core.sandbox.opening_hours import idle, open_hours
 from core.sandbox.series import SURGE, Series
-from core.windows import DAY, HOUR, MINUTE, Grain
+from core.sandbox.timeline import Timeline
+from core.windows import DAY, HOUR, MINUTE
 
 # The market's cycle: USD prices of the leading asset at the turn of years, interpolated in logarithms.
 _CYCLE = (
@@ -30,61 +31,46 @@ _LEAST_TRADES = 40
 _LEAST_TICKS = 1_000
 
 
-class Market:
-    """All series of one seed. Caches make paging cheap; they never change an answer."""
+class Market(Timeline[Series, Bar]):
+    """The trades of all series of one seed."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self._seed = seed
         self._asset_key = lru_cache(partial(key_of, seed, "price"))
         self._log_price = lru_cache(maxsize=100_000)(self._draw_log_price)
-        self._day: Callable[[Series, int], Bar] = lru_cache(maxsize=20_000)(self._draw_day)
-        self._hours: Callable[[Series, int], list[Bar]] = lru_cache(maxsize=512)(self._split_day)
-        self._minutes: Callable[[Series, int], list[Bar]] = lru_cache(maxsize=256)(self._split_hour)
-
-    def bars(self, series: Series, grain: Grain, start: int, end: int, now: int) -> list[Bar]:
-        """Bars that start in [start, end), ascending; the running one as far as it is at `now`.
-
-        The span is cut to the history: from the bar of the first trade to that of the last one, or
-        to the running one.
-        """
-        newest = now if series.last is None else min(now, series.last)
-        start = max(grain.ceil(start), grain.floor(series.first))
-        end = min(grain.ceil(end), grain.floor(newest) + grain.seconds)
-        if end <= start:
-            return []
-        bars = list(self._closed(series, grain, start, end))
-        if end > now:
-            bars[-1] = self._running(series, grain, now)
-        return bars
+        self._level: Callable[[Series, int], int] = lru_cache(maxsize=20_000)(self._draw_level)
 
     def close(self, series: Series, at: int) -> int:
         """Price in ticks after the last complete hour before `at`."""
         hour = HOUR.floor(at - HOUR.seconds)
         return self._hours(series, hour // DAY.seconds)[hour % DAY.seconds // HOUR.seconds].closing
 
-    def _closed(self, series: Series, grain: Grain, start: int, end: int) -> Iterator[Bar]:
-        for number in range(start // DAY.seconds, (end - 1) // DAY.seconds + 1):
-            if grain is DAY:
-                yield self._day(series, number)
-                continue
-            for hour in self._hours(series, number):
-                if grain is HOUR:
-                    if start <= hour.start < end:
-                        yield hour
-                elif hour.start < end and hour.start + HOUR.seconds > start:
-                    yield from (b for b in self._minutes(series, hour.start) if start <= b.start < end)
+    def closing(self, series: Series, day: int) -> int:
+        """Price in ticks at the end of `day`, which is not before the first one."""
+        if not idle(series, day):
+            return self._level(series, day)
+        return self._opening(series, day) or self._level(series, day)
 
-    def _running(self, series: Series, grain: Grain, now: int) -> Bar:
-        """The bar that contains `now`, made of what has happened before `now`."""
-        start = grain.floor(now)
-        if grain is MINUTE:
-            minutes = self._minutes(series, HOUR.floor(now))
-            return elapsed(minutes[now % HOUR.seconds // MINUTE.seconds], now, MINUTE.seconds, series.terms)
-        if grain is HOUR:
-            done = self._minutes(series, start)[: (now - start) // MINUTE.seconds]
-            return joined(start, [*done, self._running(series, MINUTE, now)])
-        hours = self._hours(series, now // DAY.seconds)[: (now - start) // HOUR.seconds]
-        return joined(start, [*hours, self._running(series, HOUR, now)])
+    def marks(self, series: Series, day: int) -> list[Trade]:
+        """The trades that a day reports, ascending; none when it is idle."""
+        if idle(series, day):
+            return []
+        u = uniforms(series.seed, day, 24)
+        opening, level = self._opening(series, day), self._level(series, day)
+        return sorted(self._place(series, day, self._prices(series, opening, level, u), u))
+
+    def _elapsed(self, line: Series, bar: Bar, until: int) -> Bar:
+        return elapsed(bar, until, MINUTE.seconds, line.terms)
+
+    def joined(self, start: int, bars: list[Bar]) -> Bar:
+        return joined(start, bars)
+
+    def _following(self, bar: Bar, start: int) -> Bar:
+        return Bar(start, bar.closing)
+
+    def _reopened(self, bar: Bar, previous: Bar) -> Bar:
+        return bar._replace(opening=previous.closing)
 
     def _draw_log_price(self, symbol: str, day: int) -> float:
         asset = ASSETS[symbol]
@@ -92,19 +78,11 @@ class Market:
         cycle = asset.beta * (_cycle(day) - _REFERENCE) if asset.beta else 0.0
         return log(asset.price) + cycle + own
 
-    def _level(self, series: Series, day: int) -> int:
+    def _draw_level(self, series: Series, day: int) -> int:
         """Close of `day` in ticks, if it trades."""
         own = 0.0004 * lattice(series.seed, day)
         price = exp(self._log_price(series.base, day) - self._log_price(series.quote, day) + own)
         return max(_LEAST_TICKS, round(price * 10.0**series.ticks))
-
-    def _idle(self, series: Series, day: int) -> bool:
-        """Days without trades. Every fifth day trades, which bounds how far a close is looked for."""
-        if day == series.first // DAY.seconds:
-            return False
-        if series.last is not None and day == series.last // DAY.seconds:
-            return False
-        return day % 5 != 0 and unit(series.seed ^ 0x1D1E, day) < series.idle_days
 
     def _opening(self, series: Series, day: int) -> int | None:
         """Close of the nearest earlier day that trades; None on the first day."""
@@ -112,49 +90,38 @@ class Market:
         if day <= first:
             return None
         day -= 1
-        while self._idle(series, day):
+        while idle(series, day):
             day -= 1
         return self._level(series, day)
-
-    def _outage(self, series: Series, day: int) -> range:
-        """The hours of `day` in which the exchange is down; mostly none."""
-        if unit(series.venue, day) > 1 / 90:
-            return range(0)
-        begin = int(20 * unit(series.venue ^ 1, day))
-        return range(begin, begin + 1 + int(4 * unit(series.venue ^ 2, day)))
-
-    def _open_hours(self, series: Series, day: int) -> list[int]:
-        begin, end = 0, 24
-        if day == series.first // DAY.seconds:
-            begin = series.first % DAY.seconds // HOUR.seconds
-        if series.last is not None and day == series.last // DAY.seconds:
-            end = series.last % DAY.seconds // HOUR.seconds + 1
-        down = self._outage(series, day)
-        edges = {begin, end - 1} if begin or end < 24 else set[int]()
-        return [hour for hour in range(begin, end) if hour not in down or hour in edges]
 
     def _draw_day(self, series: Series, day: int) -> Bar:
         start = day * DAY.seconds
         opening = self._opening(series, day)
         level = self._level(series, day)
-        if opening is not None and self._idle(series, day):
+        if opening is not None and idle(series, day):
             return Bar(start, opening)
         u = uniforms(series.seed, day, 24)
+        prices = self._prices(series, opening, level, u)
+        marks = self._place(series, day, prices, u)
+        near = level if opening is None else opening
+        move = abs(level - near) / near
+        sums = self._sizes(series, day, marks, move, u)
+        return trading(start, near if opening is not None else prices[0], marks, sums)
+
+    def _prices(self, series: Series, opening: int | None, level: int, u: Sequence[int]) -> tuple[int, int, int, int]:
+        """First, high, low and last price of a day that trades."""
         wobble = max(ASSETS[series.base].wobble, ASSETS[series.quote].wobble, 0.0002)
         near = level if opening is None else opening
         first = near + int(near * wobble * (u[0] - 32_768) / 800_000)
         least = 10 * _grain_of(level)
         high = max(first, level) + least + int(level * wobble * (u[1] * u[2] >> 16) / 40_000)
         low = min(first, level) - least - int(level * wobble * (u[3] * u[4] >> 16) / 40_000)
-        marks = self._place(series, day, (first, high, max(low, 1), level), u)
-        move = abs(level - near) / near
-        sums = self._sizes(series, day, marks, move, u)
-        return trading(start, near if opening is not None else first, marks, sums)
+        return first, high, max(low, 1), level
 
     def _place(self, series: Series, day: int, prices: tuple[int, int, int, int], u: Sequence[int]) -> list[Trade]:
         """The first, high, low and last trade of a day, at times when the exchange is up."""
         start = day * DAY.seconds
-        hours = self._open_hours(series, day)
+        hours = open_hours(series, day)
         pause = min(1_500, int(DAY.seconds * series.trade_size / series.notional) + 1)
         first = start + hours[0] * HOUR.seconds + (u[5] * pause >> 16)
         last = start + (hours[-1] + 1) * HOUR.seconds - 1 - (u[6] * pause >> 16)
@@ -210,7 +177,7 @@ class Market:
     def _split_day(self, series: Series, day: int) -> list[Bar]:
         whole = self._day(series, day)
         grain = _grain_of(self._level(series, day))
-        up = set(self._open_hours(series, day))
+        up = set(open_hours(series, day))
         grid = Grid(24, HOUR.seconds, 8, 4 * grain, 2 * grain, up.__contains__)
         return split(whole, grid, series.terms, uniforms(series.seed ^ 0xDA1, day, 24 * DRAWS))
 

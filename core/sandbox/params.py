@@ -1,9 +1,13 @@
 """Query parameters: the vendor's names, ranges and defaults, refused with a 400 that names them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.sandbox.wire import Refusal
+from core.windows import DAY, HOUR, MINUTE, Grain
 
+PAGE_CAP = {DAY: 5_000, HOUR: 2_000, MINUTE: 2_000}
+_LATEST = 4_102_444_800
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -60,3 +64,33 @@ def several(
         if allowed is not None and item not in allowed:
             raise bad(name, item, f"It must be among {', '.join(allowed)}.")
     return items or list(default)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """The parameters of a history call; `to_ts` in UTC seconds, None for now."""
+
+    market: str
+    instrument: str
+    groups: tuple[str, ...]
+    limit: int
+    to_ts: int | None
+    aggregate: int
+    fill: bool
+    csv: bool
+
+    @classmethod
+    def parse(cls, known_groups: tuple[str, ...], grain: Grain, query: Mapping[str, str]) -> "PageRequest":
+        """Raises Refusal 400 for anything missing or out of range."""
+        to_ts = integer(query, "to_ts", -1, -_LATEST, _LATEST)
+        boolean(query, "apply_mapping", default=True)
+        return cls(
+            market=text(query, "market", 2, 30).lower(),
+            instrument=text(query, "instrument", 1, 500),
+            groups=tuple(several(query, "groups", known_groups, known_groups)),
+            limit=integer(query, "limit", 30, 1, PAGE_CAP[grain]),
+            to_ts=to_ts if query.get("to_ts") else None,
+            aggregate=integer(query, "aggregate", 1, 1, 30),
+            fill=boolean(query, "fill", default=True),
+            csv=choice(query, "response_format", "JSON", ("JSON", "CSV")) == "CSV",
+        )

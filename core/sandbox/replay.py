@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 from core.errors import ConfigError
-from core.sandbox.history import PageRequest, time_refusal
+from core.sandbox import params
+from core.sandbox.history import time_refusal
+from core.sandbox.params import PageRequest
 from core.sandbox.wire import Answer, Refusal
 from core.windows import GRAINS, Grain
 
@@ -103,6 +105,8 @@ class Replay:
     def _page(self, path: str, query: Mapping[str, str], now: int) -> Answer:
         grain, series = self._paths[path]
         asked = PageRequest.parse(_GROUPS, grain, query)
+        if asked.aggregate != 1 or asked.csv:
+            raise params.bad("aggregate or response_format", None, "Recorded pages are plain bars in JSON.")
         rows = series.get((asked.market, asked.instrument))
         if rows is None:
             raise Refusal(

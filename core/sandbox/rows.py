@@ -7,9 +7,11 @@ messages, as the vendor's rows do.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from core.sandbox.bars import Bar, Trade
 from core.sandbox.catalog import Instrument
+from core.sandbox.timeline import Part
 from core.windows import Grain
 
 TRADE_GROUPS = ("ID", "MAPPING", "MAPPING_ADVANCED", "OHLC", "OHLC_TRADE", "TRADE", "VOLUME")
@@ -18,7 +20,8 @@ GROUPS = {"spot": TRADE_GROUPS, "futures": TRADE_GROUPS, "index": INDEX_GROUPS}
 
 _SIDES: tuple[tuple[str, int | None], ...] = (("", None), ("_BUY", 0), ("_SELL", 1), ("_UNKNOWN", 2))
 
-Piece = Callable[[Bar], str]
+B = TypeVar("B", bound=Part)
+Piece = Callable[[B], str]
 
 
 def decimal(amount: int, places: int) -> str:
@@ -28,6 +31,8 @@ def decimal(amount: int, places: int) -> str:
     """
     if places <= 0:
         return str(amount * 10**-places)
+    if amount < 0:
+        return "-" + decimal(-amount, places)
     whole, rest = divmod(amount, 10**places)
     if not rest:
         return str(whole)
@@ -38,11 +43,11 @@ def decimal(amount: int, places: int) -> str:
     return f"{whole}.{rest:0{places}d}".rstrip("0")
 
 
-def layout(instrument: Instrument, groups: Sequence[str]) -> list[str | Piece]:
+def layout(instrument: Instrument, groups: Sequence[str]) -> list[str | Piece[Bar]]:
     """What follows TIMESTAMP in a row, in the order of `groups`: ready text, or what makes it of a bar."""
-    pieces: list[str | Piece] = []
+    pieces: list[str | Piece[Bar]] = []
     for group in groups:
-        fixed = _constant(instrument, group)
+        fixed = constant(instrument, group, instrument.code)
         pieces.append(_varying(instrument, group) if fixed is None else fixed)
     return pieces
 
@@ -52,23 +57,25 @@ def head(grain: Grain) -> str:
     return f'{{"UNIT":"{grain.unit}","TIMESTAMP":'
 
 
-def printer(instrument: Instrument, grain: Grain, groups: Sequence[str]) -> Callable[[Bar], str]:
-    """Turns a bar into the text of its row, groups in the order given."""
-    pieces = layout(instrument, groups)
+def printer(pieces: Sequence[str | Piece[B]], grain: Grain) -> Callable[[B], str]:
+    """Turns a bar into the text of its row, laid out as `pieces`."""
     start = head(grain)
 
-    def row(bar: Bar) -> str:
+    def row(bar: B) -> str:
         texts = [piece if isinstance(piece, str) else piece(bar) for piece in pieces]
         return start + str(bar.start) + "".join(texts) + "}"
 
     return row
 
 
-def _constant(instrument: Instrument, group: str) -> str | None:
-    """The text of a group that is the same in every row of an instrument, None for other groups."""
+def constant(instrument: Instrument, group: str, code: str) -> str | None:
+    """The text of a group that is the same in every row of an instrument, None for other groups.
+
+    `code` is the vendor's type of the rows.
+    """
     base, quote = instrument.base, instrument.quote
     if group == "ID":
-        return _strings(TYPE=instrument.code, MARKET=instrument.market, INSTRUMENT=instrument.own_id)
+        return _strings(TYPE=code, MARKET=instrument.market, INSTRUMENT=instrument.own_id)
     if group == "MAPPING":
         return _strings(**_mapping(instrument))
     if group == "MAPPING_ADVANCED":
@@ -99,7 +106,7 @@ def _strings(**fields: str) -> str:
     return "".join(f',"{name}":"{value}"' for name, value in fields.items())
 
 
-def _varying(instrument: Instrument, group: str) -> Piece:
+def _varying(instrument: Instrument, group: str) -> Piece[Bar]:
     ticks = instrument.series.ticks
 
     @lru_cache(maxsize=1024)
@@ -122,7 +129,7 @@ def _varying(instrument: Instrument, group: str) -> Piece:
     raise KeyError(group)
 
 
-def _ohlc(price: Callable[[int], str]) -> Piece:
+def _ohlc(price: Callable[[int], str]) -> Piece[Bar]:
     def piece(bar: Bar) -> str:
         opening = bar.opening
         if bar.marks is None:
@@ -134,7 +141,7 @@ def _ohlc(price: Callable[[int], str]) -> Piece:
     return piece
 
 
-def _stamps(price: Callable[[int], str], what: str, value: str) -> Piece:
+def _stamps(price: Callable[[int], str], what: str, value: str) -> Piece[Bar]:
     names = {side: f',"{side}_{what}_' for side in ("FIRST", "LAST", "HIGH", "LOW")}
 
     def stamp(side: str, trade: Trade) -> str:
@@ -170,7 +177,7 @@ def _padded(parts: tuple[int, ...]) -> tuple[int, int, int]:
     return buy, sell, unknown
 
 
-def _volume(instrument: Instrument) -> Piece:
+def _volume(instrument: Instrument) -> Piece[Bar]:
     series = instrument.series
     if instrument.kind == "index":
         return _index_volume(series.lots, series.values, tiers=instrument.market == "cadli")
@@ -199,7 +206,7 @@ def _part(amounts: tuple[int, int, int], places: int, index: int | None) -> str:
     return decimal(amount, places) if amount else "0"
 
 
-def _index_volume(lot_places: int, value_places: int, *, tiers: bool) -> Piece:
+def _index_volume(lot_places: int, value_places: int, *, tiers: bool) -> Piece[Bar]:
     """Components are top-tier direct, top-tier, direct, neither; only cadli tells them apart."""
     columns: list[tuple[str, tuple[int, ...]]] = [("", (0, 1, 2, 3))]
     if tiers:

@@ -24,6 +24,7 @@ class Series:
     is the size of an inverse contract in quote currency, None otherwise. `notional` is an average
     day's volume in USD, `trade_size` of a trade. `parts` are the components' shares of the volume.
     `idle_days` is the chance of a day without trades, `venue` the key of the market's outages.
+    `ended` and `before` are those of a `timeline.Line`.
     """
 
     key: str
@@ -41,12 +42,49 @@ class Series:
     idle_days: float
     seed: int
     venue: int
+    ended: int | None = None
+    before: "Series | None" = None
 
     @property
     def terms(self) -> Terms:
         if self.contract is None:
             return Terms()
         return Terms(self.contract * 10 ** (self.values + self.ticks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """What is published about one contract besides its trades: its funding rate or open interest.
+
+    `series` are the trades, `first` the first update (UTC seconds), `rate` the updates of an average
+    day. `level` is the usual value in units of 10**-`places`: of the funding rate for `interval_ms`,
+    or of the open interest (of inverse contracts their number).
+    """
+
+    series: Series
+    first: int
+    rate: float
+    level: int
+    places: int
+    seed: int
+    interval_ms: int = 0
+    before: "Stream | None" = None
+
+    @property
+    def last(self) -> int | None:
+        return self.series.last
+
+    @property
+    def ended(self) -> int | None:
+        return self.series.ended
+
+    @property
+    def venue(self) -> int:
+        return self.series.venue
+
+    @property
+    def idle_days(self) -> float:
+        return 0.002 + self.series.idle_days / 4
 
 
 @dataclass(frozen=True, slots=True)

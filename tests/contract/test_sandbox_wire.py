@@ -6,19 +6,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sandbox_kit import FUTURES, INDEX, NOW, OPTIONS, SPOT, data, error, get
 
 from core import records
 from core.datasets import DATASETS
 from core.sandbox.gate import Gate
-from core.sandbox.options import SandboxOptions, moment
+from core.sandbox.options import moment
 from core.sandbox.quota import parse_limits
-from core.sandbox.wire import Answer, Request
+from core.sandbox.wire import Request
 
-NOW = moment("2025-06-15T12:34:56")
-OPTIONS = SandboxOptions(now=NOW)
-SPOT = "/spot/v1/historical"
-FUTURES = "/futures/v1/historical"
-INDEX = "/index/cc/v1/historical"
 BTC = {"market": "kraken", "instrument": "BTC-USD"}
 PERPETUAL = {"market": "binance", "instrument": "BTC-USDT-VANILLA-PERPETUAL"}
 INVERSE = {"market": "binance", "instrument": "BTCUSD_PERP"}
@@ -28,26 +24,6 @@ CADLI = {"market": "cadli", "instrument": "ETH-USD"}
 @pytest.fixture(scope="module")
 def gate() -> Gate:
     return Gate(OPTIONS)
-
-
-def get(gate: Gate, path: str, **query: Any) -> Answer:
-    return gate.answer(Request(path, {name: str(value) for name, value in query.items()}))
-
-
-def data(answer: Answer) -> Any:
-    parsed = json.loads(answer.body)
-    assert answer.status == 200, parsed
-    assert list(parsed) == ["Data", "Err"]
-    assert parsed["Err"] == {}
-    return parsed["Data"]
-
-
-def error(answer: Answer, status: int) -> Any:
-    parsed = json.loads(answer.body)
-    assert answer.status == status
-    assert set(parsed["Err"]) == {"type", "message", "other_info"}
-    assert not parsed["Data"]
-    return parsed["Err"]
 
 
 @pytest.mark.parametrize(
