@@ -250,6 +250,21 @@ def bar(key: SeriesKey, ts: int, version: int = 0) -> dict[str, float | int]:
     }
 
 
+def details(true: Mapping[str, float | int], ts: int) -> dict[str, float | int]:
+    """What goes with the true bar: sides that add up, trades and messages inside it. All other columns are 1."""
+    sums = {"volume": true["volume"], "quote_volume": 1, "total_trades": true["total_trades"]}
+    sides = {f"{name}_{side}": 0 for name in sums for side in ("sell", "unknown")}
+    buys = {f"{name}_buy": total for name, total in sums.items()}
+    told = [f"{moment}_{what}" for moment in ("first", "high", "low", "last") for what in ("trade", "message")]
+    stamps = {f"{name}_timestamp": ts for name in told}
+    return {
+        **sides,
+        **buys,
+        **stamps,
+        **{f"{name}_{end}": true["close"] for name in told for end in ("price", "value")},
+    }
+
+
 class FakeSource:
     """A vendor in memory, with the real one's manners: what it has is `first` up to now without `holes`.
 
@@ -368,6 +383,7 @@ class FakeSource:
     def row(self, dataset: Dataset, key: SeriesKey, ts: int, groups: Sequence[str]) -> Any:
         columns = in_groups(dataset.columns, groups)
         true = bar(key, ts, self.versions.get(ts, 0))
+        true = {**details(true, ts), **true}
         values = {column.name: column.kind(true.get(column.name, 1)) for column in columns}
         identity = {"market": key.market, "instrument": f"X-{key.instrument}", "mapped_instrument": key.instrument}
         return row_type(columns)(timestamp=ts, unit=GRAINS[key.interval].unit, **identity, **values)

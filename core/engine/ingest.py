@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from core.clock import Clock
@@ -15,7 +15,7 @@ from core.failpoints import failpoint
 from core.planner import PROBE, RECHECK_HORIZON_SECONDS, Fetch, SeriesPlan
 from core.sources import Page, RejectedRow, Source
 from core.stores import Commit, Store, Written
-from core.windows import Grain, Window, clip, intersect, iso
+from core.windows import Grain, Window, clip, intersect, iso, subtract
 
 PAGES_IN_MEMORY = 8
 
@@ -29,6 +29,10 @@ class CheckedPage(Protocol):
     def rows(self) -> list[tuple[Any, ...]]: ...
     @property
     def rejected(self) -> list[RejectedRow]: ...
+    @property
+    def surplus(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
 
 
 Check = Callable[[Dataset, SeriesKey, Sequence[str], Window, Page, str | None], CheckedPage]
@@ -85,7 +89,9 @@ class Ingest:
             failpoint("after_validate")
             commit = make_commit(request, page, checked, sent_at)
             written = await self._store.commit(commit)
-        fetched = len(page.rows) + len(page.rejected)
+        # Bars from before the window were not asked for; what was said twice is unchanged the second time.
+        fetched = len(page.rows) + len(page.rejected) - checked.surplus
+        written = replace(written, unchanged=written.unchanged + checked.repeats)
         probe = _probe(request, written.state, checked.rows)
         return Outcome(written.state, fetched, written, checked.rejected, probe)
 
@@ -122,7 +128,7 @@ def make_commit(request: Request, page: Page, checked: CheckedPage, sent_at: int
         known_at=page.server_time,
         sent_at=sent_at,
         covered=answered if answered.seconds else None,
-        absences=_absences(request, answered, checked, grain),
+        absences=_absences(request, answered, page, checked, grain),
         rejected=checked.rejected,
         constants={} if request.state.has_constants else page.constants(),
         history_start=_settled_start(request, checked.rows),
@@ -147,7 +153,7 @@ def _is_newest_page(request: Request, closed_before: int) -> bool:
     return is_full and window.end >= closed_before
 
 
-def _absences(request: Request, answered: Window, checked: CheckedPage, grain: Grain) -> list[Absence]:
+def _absences(request: Request, answered: Window, page: Page, checked: CheckedPage, grain: Grain) -> list[Absence]:
     """Closed slots without a usable row, each run with its cause and with what the answer said around it."""
     start = max(answered.start, request.state.history_start or answered.start)
     expected = clip(answered, Window(start, max(start, answered.end)))
@@ -155,27 +161,45 @@ def _absences(request: Request, answered: Window, checked: CheckedPage, grain: G
         present = [row[0] for row in checked.rows if row[0] < expected.end]
         if len(present) == grain.bars(expected) and present and present[0] == expected.start:
             return []
-    rejected = {row.ts for row in checked.rejected if row.ts is not None}
     holes = absent(expected, (row[0] for row in checked.rows), grain)
-    evidence = _evidence(request, checked)
-    return [Absence(hole, "rejected" if _has_any(hole, rejected) else "absent", evidence) for hole in holes]
+    spoiled = _spoiled(holes, checked.rejected, request.fetch)
+    evidence = _evidence(request, page, checked)
+    return [
+        *(Absence(part, "rejected", evidence) for part in spoiled),
+        *(Absence(part, "absent", evidence) for part in subtract(holes, spoiled)),
+    ]
 
 
-def _evidence(request: Request, checked: CheckedPage) -> str:
-    """What an answer with holes looked like: the window asked for, the rows that came, where they begin and end."""
+def _spoiled(holes: list[Window], rejected: Sequence[RejectedRow], fetch: Fetch) -> list[Window]:
+    """The slots of `holes` that the answer had rows for, only unusable ones.
+
+    Where no more slots are missing than rows came with an impossible time, or none, those rows are them.
+    """
+    grain, (start, end) = fetch.grain, fetch.window
+    slots = [grain.floor(row.ts) for row in rejected if row.ts is not None and start <= row.ts < end]
+    named = intersect(holes, [Window(ts, ts + grain.seconds) for ts in slots])
+    lost = sum(map(grain.bars, subtract(holes, named)))
+    return holes if lost <= len(rejected) - len(slots) else named
+
+
+def _evidence(request: Request, page: Page, checked: CheckedPage) -> str:
+    """What an answer with holes looked like: the window asked for and why, the rows that came, where they end.
+
+    `ends` is its newest bar when the vendor filled it up with bars older than the window.
+    """
     stamps = [row[0] for row in checked.rows]
-    said = {
+    said: dict[str, Any] = {
         "window": list(request.fetch.window),
+        "reason": request.fetch.reason,
         "rows": len(stamps),
         "first": min(stamps, default=None),
         "last": max(stamps, default=None),
         "rejected": dict(Counter(row.reason for row in checked.rejected)),
     }
+    sent = [row.timestamp for row in page.rows]
+    if sent and min(sent) < request.fetch.window.start:
+        said["ends"] = max(sent)
     return json.dumps(said)
-
-
-def _has_any(hole: Window, stamps: set[int]) -> bool:
-    return any(hole.start <= ts < hole.end for ts in stamps)
 
 
 def _settled_start(request: Request, rows: list[tuple[Any, ...]]) -> int | None:

@@ -130,9 +130,9 @@ async def test_a_full_refresh_asks_for_everything_again(kit: Kit) -> None:
     kit.source.versions = {TEN + 60: 5}
     job = await kit.run(ask(full_refresh=True))
     assert counts(job) == {"requests": 1, "rows_fetched": 60, "rows_updated": 1, "rows_unchanged": 59}
-    assert await kit.query("SELECT ts, old, new FROM restatement") == [
-        (TEN + 60, '{"total_trades": 3, "volume": 1.5}', '{"total_trades": 8, "volume": 6.5}')
-    ]
+    old = '{"total_trades": 3, "total_trades_buy": 3, "volume": 1.5, "volume_buy": 1.5}'
+    new = '{"total_trades": 8, "total_trades_buy": 8, "volume": 6.5, "volume_buy": 6.5}'
+    assert await kit.query("SELECT ts, old, new FROM restatement") == [(TEN + 60, old, new)]
 
 
 async def test_several_series_take_turns_and_workers(kit: Kit) -> None:
@@ -441,7 +441,7 @@ async def test_rejected_rows_leave_a_gap_that_says_so(kit: Kit) -> None:
     job = await kit.run(ask())
     assert (job.state, job.counters.rows_quarantined, job.counters.gaps_open) == ("complete_with_gaps", 2, 1)
     [gap] = kit.said(GapFound)
-    assert (gap.start, gap.end, gap.cause) == (TEN + 600, TEN + 720, "rejected")
+    assert (gap.start, gap.end, gap.cause) == (TEN + 600, TEN + 720, "rejected_rows")
     assert len(await stored(kit)) == 58
     # Received = stored + quarantined.
     counters = job.counters
@@ -456,8 +456,8 @@ async def test_a_hole_is_a_gap_until_it_was_seen_twice_or_filled(kit: Kit) -> No
     first = await kit.run(ask())
     assert (first.state, first.counters.gaps_open) == ("complete_with_gaps", 2)
     assert [(gap.start, gap.end, gap.cause) for gap in kit.said(GapFound)] == [
-        (TEN + 120, TEN + 240, "absent"),
-        (TEN + 600, TEN + 660, "absent"),
+        (TEN + 120, TEN + 240, "unknown"),
+        (TEN + 600, TEN + 660, "unknown"),
     ]
 
     soon = await kit.run(ask())
@@ -476,7 +476,7 @@ async def test_an_empty_answer_is_no_news_that_all_is_well(kit: Kit) -> None:
     kit.source.script = edit(lambda _rows: [])
     job = await kit.run(ask())
     assert (job.state, job.counters.gaps_open) == ("complete_with_gaps", 1)
-    assert await kit.query('SELECT start, "end", cause FROM gap') == [(TEN, ELEVEN, "absent")]
+    assert await kit.query('SELECT start, "end", cause FROM gap') == [(TEN, ELEVEN, "unknown")]
     [gap_alert] = [event for event in kit.said(AlertChanged) if event.rule == "gaps_open"] or [None]
     assert gap_alert is None, "alerts about whole jobs are the engine's"
 
