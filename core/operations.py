@@ -1,38 +1,27 @@
 """What a user asks for: one operation, whether it came from flags, a batch file or the control socket."""
 
 import difflib
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
-from core.datasets import DATASETS, DEFAULT_SPAN_DAYS, Dataset
+from core.datasets import DATA_TYPES, DATASETS, DEFAULT_SPAN_DAYS, Dataset, SeriesKey
 from core.errors import ConfigError
+from core.options import ALIASES, CHOICES, IGNORED, LISTS, OPTIONS, RANGES, SELECTION, known_keys
+from core.references import REFERENCES, Reference
 from core.text import clean, is_name
 from core.windows import GRAINS, Grain, parse_time
 
-LARGEST_BATCH_FILE = 1024 * 1024
-ALIASES = {
-    "asset_limit": "pair_limit",
-    "exchange": "market",
-    "exchanges": "market",
-    "specific_market": "market",
-    "instruments": "instrument",
-    "symbol": "instrument",
-    "specific_instrument": "instrument",
-    "timeframe": "interval",
-    "granularity": "interval",
-}
-IGNORED = frozenset({"enable_monitoring", "continue_on_error", "description"})
+DEFAULT_ASSETS = 100
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One data type, a selection of its series, a range, and how to treat what is stored.
 
-    `market` and `instrument` are empty for the defaults; `start` and `end` are texts as the user wrote
-    them, None for the defaults; `max_requests` None means the default budget.
+    `market`, `instrument` and `series` (texts `market/instrument`) are empty for the defaults; `start` and
+    `end` are texts as the user wrote them, None for the defaults; `max_requests` None means the default
+    budget. What a data type does not take keeps its default; `interval` is empty for metadata.
     """
 
     data_type: str
@@ -40,9 +29,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pair_limit: int | None = None
     market: tuple[str, ...] = ()
     instrument: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    universe: str | None = None
     start: str | None = None
     end: str | None = None
     contract: str | None = None
+    min_grade: str | None = None
+    exchange_type: str = "all"
     groups: str | None = None
     full_refresh: bool = False
     yes: bool = False
@@ -52,11 +45,27 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     parallel_workers: int = 16
     include_inactive: bool = False
     enable_caching: bool = True
+    enable_monitoring: bool = False
     label: str = ""
 
     @property
+    def title(self) -> str:
+        """`spot_ohlcv 1d`, `spot_instruments`."""
+        return f"{self.data_type} {self.interval}".rstrip()
+
+    @property
+    def is_metadata(self) -> bool:
+        return self.data_type in REFERENCES
+
+    @property
     def dataset(self) -> Dataset:
+        """The series data type; only for operations that are not metadata."""
         return DATASETS[self.data_type]
+
+    @property
+    def reference(self) -> Reference:
+        """The metadata data type; only for operations that are metadata."""
+        return REFERENCES[self.data_type]
 
     @property
     def grain(self) -> Grain:
@@ -64,12 +73,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def count(self) -> int:
-        return self.dataset.default_count if self.pair_limit is None else self.pair_limit
+        default = DEFAULT_ASSETS if self.is_metadata else self.dataset.default_count
+        return default if self.pair_limit is None else self.pair_limit
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the series are chosen by rank rather than named."""
+        return not (self.is_metadata or self.instrument or self.series or self.universe)
 
     @property
     def needs_listing(self) -> bool:
         """Whether the vendor's metadata is needed to know which series and from when."""
-        return not (self.instrument and self.market and self.start not in {None, "listing"} and self.end)
+        is_named = bool(self.series or (self.instrument and self.market))
+        return not (is_named and self.start not in {None, "listing"} and self.end)
 
     def span(self, now: int) -> tuple[int | None, int | None]:
         """Start and end in UTC epoch seconds; None means the listing, and now."""
@@ -81,109 +97,178 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         days = DEFAULT_SPAN_DAYS[self.grain]
         return (None if days is None else now - days * 86_400), end
 
+    def given(self) -> dict[str, Any]:
+        """The keys that make this operation again, as a batch file or the control socket would write them."""
+        values = msgspec.to_builtins(self)
+        keys = ("data_type", *OPTIONS[self.data_type])
+        return {name: values[name] for name in keys if values[name] is not None}
+
+
+class Problem(NamedTuple):
+    """What is wrong with an entry: the key as its author wrote it, and what would be right."""
+
+    key: str
+    text: str
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Operation)}
+
 
 def make_operation(given: Mapping[str, Any], where: str = "") -> Operation:
-    """An operation from the keys of a batch entry or of the options of a command.
+    """An operation from the options of a command, or from the keys of the control socket.
 
     `-` and `_` are the same in keys; lists may be JSON lists or comma strings; aliases of the surface are
-    understood. Raises ConfigError naming `where`, the key, and what would be right.
+    understood. Raises ConfigError, a line a problem, each naming `where`, the key, and what would be right.
     """
-    fields: dict[str, Any] = {}
-    for key, value in given.items():
-        name = str(key).replace("-", "_")
-        name = ALIASES.get(name, name)
-        if name in IGNORED or value is None:
-            continue
-        if name in fields:
-            raise ConfigError(f"{where}{name} is given twice, once as {clean(str(key))!r}")
-        fields[name] = value
-    _known_keys(fields, where)
-    for name in ("market", "instrument", "groups"):
-        if name in fields:
-            fields[name] = _listed(fields[name], f"{where}{name}")
-    if "groups" in fields:
-        fields["groups"] = ",".join(fields["groups"])
-    if str(fields.get("data_type")) not in DATASETS:
-        given_type = clean(repr(fields.get("data_type")), 60)
-        raise ConfigError(f"{where}data_type {given_type} is not one of {', '.join(DATASETS)}")
-    try:
-        operation = msgspec.convert(fields, Operation)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}{error}") from error
-    try:
-        _check(operation)
-    except ConfigError as error:
-        raise ConfigError(f"{where}{error}") from None
-    return msgspec.structs.replace(operation, label=clean(operation.label, 100))
+    operation, problems = read_operation(given)
+    if operation is None:
+        raise ConfigError("\n".join(f"{where}--{key}: {text}" for key, text in problems))
+    return operation
 
 
-def read_batch(path: Path) -> list[Operation]:
-    """The operations of a batch file: a JSON list, or `{"description": ..., "operations": [...]}`.
-
-    Raises ConfigError naming the file and the operation that is wrong.
-    """
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_BATCH_FILE:
-            raise ConfigError(f"{path}: not a regular file of at most 1 MiB")
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read as JSON: {clean(str(error))}") from error
-    entries = content.get("operations") if isinstance(content, dict) else content
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise ConfigError(f"{path}: write a list of operations, each an object with a data_type")
-    return [make_operation(entry, f"{path}: operation {at}: ") for at, entry in enumerate(entries, 1)]
+def read_operation(given: Mapping[str, Any]) -> tuple[Operation | None, list[Problem]]:
+    """The operation of one entry, or None and everything that is wrong with it."""
+    given = {str(key).replace("-", "_"): value for key, value in given.items()}
+    data_type = given.get("data_type")
+    if not isinstance(data_type, str) or data_type not in DATA_TYPES:
+        return None, [Problem("data_type", _not_one_of(data_type, DATA_TYPES))]
+    entry = _Entry(data_type, given)
+    problems = [*entry.problems]
+    operation = Operation(**entry.fields)
+    problems += [Problem(entry.written.get(name, name), text) for name, text in _faults(operation)]
+    if problems:
+        return None, problems
+    return operation, []
 
 
-def _listed(value: Any, where: str) -> tuple[str, ...]:
+class _Entry:
+    """The keys of one entry as fields of an Operation; what is wrong with one key leaves its default."""
+
+    def __init__(self, data_type: str, given: Mapping[str, Any]) -> None:
+        self.fields: dict[str, Any] = {"interval": "1d" if data_type in DATASETS else ""}
+        self.written: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self._data_type = data_type
+        for key, value in given.items():
+            if key not in IGNORED and value is not None:
+                self._take(clean(key), ALIASES.get(key, key), value)
+
+    def _take(self, key: str, name: str, value: Any) -> None:
+        if name not in {"data_type", *OPTIONS[self._data_type]}:
+            self.problems.append(Problem(key, self._unknown(key, name)))
+        elif name in self.written:
+            self.problems.append(Problem(key, f"is given twice, also as {self.written[name]!r}"))
+        else:
+            self.written[name] = key
+            try:
+                self.fields[name] = _converted(name, value)
+            except (msgspec.ValidationError, ConfigError) as error:
+                self.problems.append(Problem(key, str(error)))
+
+    def _unknown(self, key: str, name: str) -> str:
+        if name in _FIELDS:
+            return f"{self._data_type} has no such option"
+        return "there is no such option" + _nearest(key, known_keys(self._data_type))
+
+
+def _converted(name: str, value: Any) -> Any:
+    """`value` as the field `name` holds it. Raises ValidationError and ConfigError."""
+    if name in LISTS:
+        listed = _listed(value)
+        return ",".join(listed) if name == "groups" else listed
+    made = msgspec.convert(value, _FIELDS[name].type)
+    if name == "label":
+        return clean(made, 100)
+    return made.upper() if name == "min_grade" else made
+
+
+def _listed(value: Any) -> tuple[str, ...]:
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise ConfigError(f"{where}: write a text or a list of texts")
+        raise ConfigError("write a text or a list of texts")
     return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
 
 
-def _known_keys(fields: Mapping[str, Any], where: str) -> None:
-    known = [*Operation.__struct_fields__, *ALIASES]
-    for name in fields:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{where}unknown option {clean(name)!r}{hint}")
+def _not_one_of(value: object, allowed: Iterable[str]) -> str:
+    allowed = list(allowed)
+    near = _nearest(value, allowed) if isinstance(value, str) else ""
+    return f"{clean(repr(value), 60)} is not one of {', '.join(allowed)}{near}"
 
 
-def _check(operation: Operation) -> None:
-    choices = {
-        "interval": (operation.interval, tuple(GRAINS)),
-        "order": (operation.order, ("newest", "oldest")),
-        "contract": (operation.contract, (None, "perpetual", "expiring")),
-    }
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ConfigError(f"--{name} {value!r}: choose {', '.join(a for a in allowed if a)}")
-    ranges = {
-        "pair_limit": (operation.count, 1, 100_000),
-        "recheck": (operation.recheck, 0, 1_000),
-        "parallel_workers": (operation.parallel_workers, 1, 64),
-        "max_requests": (1 if operation.max_requests is None else operation.max_requests, 1, 10**9),
-    }
-    for name, (number, low, high) in ranges.items():
-        if not low <= number <= high:
-            raise ConfigError(f"--{name} {number}: must be from {low} to {high}")
-    for name in (*operation.market, *operation.instrument):
-        if not is_name(name):
-            raise ConfigError(f"{clean(name)!r} cannot be the name of a market or an instrument")
-    operation.dataset.parse_groups(operation.groups)
-    _check_range(operation)
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _check_range(operation: Operation) -> None:
-    for name, text in (("start", operation.start), ("end", operation.end)):
-        try:
-            if text and (name, text) != ("start", "listing"):
-                parse_time(text)
-        except ConfigError as error:
-            raise ConfigError(f"--{name}: {error}") from None
-    start, end = operation.span(0)
-    if operation.start and end is not None and start is not None and start >= end:
-        raise ConfigError(f"--start {operation.start} is not before --end {operation.end}")
+def _faults(operation: Operation) -> Iterator[tuple[str, str]]:
+    """What is wrong with the values of `operation`, as (field, text)."""
+    for name, allowed in CHOICES.items():
+        value = getattr(operation, name)
+        if value and value not in allowed:
+            yield name, f"{clean(repr(value), 60)}: choose {', '.join(allowed)}"
+    for name, (low, high) in RANGES.items():
+        number = getattr(operation, name)
+        if number is not None and not low <= number <= high:
+            yield name, f"{number}: must be from {low} to {high}"
+    yield from _faults_of_names(operation)
+    if not operation.is_metadata:
+        yield from _faults_of_history(operation)
+
+
+def _faults_of_names(operation: Operation) -> Iterator[tuple[str, str]]:
+    for field in ("market", "instrument"):
+        for name in getattr(operation, field):
+            if not is_name(name):
+                yield field, f"{clean(name)!r} cannot be the name of a market or an instrument"
+    if operation.universe is not None and not is_name(operation.universe):
+        yield "universe", f"{clean(operation.universe)!r} cannot be the name of a universe"
+    for name in operation.series:
+        if text := _fault_of_series(operation, name):
+            yield "series", text
+    chosen_by = [field for field in ("series", "universe") if getattr(operation, field)]
+    for field in SELECTION if chosen_by else ():
+        if getattr(operation, field):
+            yield field, f"leave it out: {chosen_by[0]} names what is wanted"
+    if len(chosen_by) == 2:
+        yield "universe", "leave it out: series names what is wanted"
+
+
+def _fault_of_series(operation: Operation, name: str) -> str:
+    parts = name.split("/")
+    if len(parts) not in {2, 4} or not all(is_name(part) for part in parts):
+        return f"{clean(name)!r} is not a series; write market/instrument, or the full name of a series"
+    if len(parts) == 4 and (parts[0], parts[3]) != (operation.data_type, operation.interval):
+        return f"{clean(name)!r} is not a series of {operation.title}"
+    return ""
+
+
+def _faults_of_history(operation: Operation) -> Iterator[tuple[str, str]]:
+    try:
+        operation.dataset.parse_groups(operation.groups)
+    except ConfigError as error:
+        yield "groups", str(error).removeprefix("--groups: ")
+    times = {"start": operation.start, "end": operation.end}
+    faults = {name: text for name, given in times.items() if (text := _fault_of_time(name, given))}
+    yield from faults.items()
+    if operation.interval in GRAINS and not faults:
+        start, end = operation.span(0)
+        if operation.start and None not in (start, end) and start >= end:  # type: ignore[operator]
+            yield "start", f"{operation.start} is not before --end {operation.end}"
     if operation.full_refresh and not operation.yes and not operation.start:
-        raise ConfigError("--full_refresh buys everything again; name a range with --start, or add --yes")
+        yield "full_refresh", "buys everything again; name a range with --start, or add --yes"
+
+
+def _fault_of_time(name: str, given: str | None) -> str:
+    try:
+        if given and (name, given) != ("start", "listing"):
+            parse_time(given)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def named_series(operation: Operation) -> list[SeriesKey]:
+    """The series that `--series` names, in their order, each once."""
+    short = [name.split("/")[-3:-1] if name.count("/") == 3 else name.split("/") for name in operation.series]
+    keys = [SeriesKey(operation.data_type, market, name, operation.interval) for market, name in short]
+    return list(dict.fromkeys(keys))

@@ -12,7 +12,7 @@ import pytest
 import core
 import tui
 from core import config
-from core.operations import read_batch
+from core.batch import read_batch
 from core.sandbox.faults import read_rules
 
 ROOT = Path(__file__).parent.parent

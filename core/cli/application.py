@@ -15,11 +15,6 @@ from core.cli.sandbox import sandbox
 from core.cli.status import status
 from core.text import clean
 
-DATA_TYPES = {
-    "spot_ohlcv": "Spot candles of the top pairs, or of the pairs named.",
-    "futures_ohlcv": "Futures candles of the top perpetuals, or of the contracts named.",
-    "indices_ohlcv": "Index candles (cadli) of the top assets.",
-}
 INGEST, LOOK, OPERATE, TRY = "Ingest", "Look", "Operate", "Try"
 
 app = typer.Typer(
@@ -54,14 +49,11 @@ def root(
         dash.dash()
 
 
-for _name, _help in DATA_TYPES.items():
-    app.command(
-        _name,
-        help=_help,
-        rich_help_panel=INGEST,
-        epilog=ingest.EPILOG.format(name=_name, more=ingest.MORE[_name]),
-    )(ingest.make_command(_name))
-app.command("batch", rich_help_panel=INGEST)(ingest.batch)
+for _name, _words in ingest.WORDS.items():
+    app.command(_name, help=_words.summary, rich_help_panel=INGEST, epilog=ingest.epilog(_name))(
+        ingest.make_command(_name)
+    )
+app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.batch)
 app.command("status", rich_help_panel=LOOK)(status)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(look.series, name="series", rich_help_panel=LOOK)
@@ -116,5 +108,5 @@ def _where(defect: BaseException) -> str:
 
 
 def _help_hint(rest: list[str]) -> str:
-    known = {same_name(word) for word in rest} & set(DATA_TYPES) or {""}
+    known = {same_name(word) for word in rest} & set(ingest.WORDS) or {""}
     return f"See: tapewatch {known.pop()} --help".replace("  ", " ")

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from core.app import App, key_fingerprint, make_plan, open_app
+from core.batch import Batch
 from core.cli.context import leave, words
 from core.cli.engines import EngineChild, holder
 from core.cli.options import Output
@@ -72,13 +73,13 @@ class Interrupts:
             os._exit(128 + number)
 
 
-async def plan_operations(loaded: Loaded, operations: Sequence[Operation], output: Output) -> int:
-    """Print what `operations` would ask for. Nothing is fetched but metadata, nothing is written."""
+async def plan_operations(loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool) -> int:
+    """Print what `batch` would ask for. Nothing is fetched but metadata, nothing is written."""
     plans = []
-    for operation in operations:
+    for operation in batch.operations:
         plan, job = await make_plan(loaded, operation)
         plans.append(plan_object(plan, job.counters.metadata_requests, operation.data_type))
-    if len(plans) == 1:
+    if not is_batch:
         print_plan(plans[0], output)
         return 0
     total: dict[str, Any] = {"data_type": "batch", "operations": plans}
@@ -90,19 +91,13 @@ async def plan_operations(loaded: Loaded, operations: Sequence[Operation], outpu
 
 
 async def run_operations(
-    loaded: Loaded,
-    operations: Sequence[Operation],
-    output: Output,
-    *,
-    continue_on_error: bool = False,
-    is_batch: bool = False,
-    detach: bool = False,
+    loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool = False, detach: bool = False
 ) -> int:
-    """Run `operations` one after another and print the summary; the exit code."""
+    """Run `batch` and print the summary; the exit code."""
     with Interrupts().watching() as interrupts:
-        executor = _Executor(loaded, output, interrupts, continue_on_error=continue_on_error, detach=detach)
+        executor = _Executor(loaded, output, interrupts, continue_on_error=batch.continue_on_error, detach=detach)
         try:
-            summaries = await executor.execute(operations)
+            summaries = await executor.execute(batch.operations)
         finally:
             executor.narrator.close()
     if detach and executor.was_handed_over:
@@ -262,7 +257,7 @@ class Follower:
                 ended.set_exception(lost)
 
     async def submit(self, operation: Operation) -> str:
-        result = await self._connection.command("submit", **given(operation))
+        result = await self._connection.command("submit", **operation.given())
         job = str(result["job"]) if isinstance(result, dict) else ""
         self._expect(job)
         return job
@@ -289,12 +284,6 @@ def as_summary(event: RunSummary) -> dict[str, Any]:
     """The event as `--output json` prints it: without what only the bus and a batch add."""
     left_out = {"event", "seq", "time", "job", "operations", "exit_code"}
     return {name: value for name, value in msgspec.to_builtins(event).items() if name not in left_out}
-
-
-def given(operation: Operation) -> dict[str, Any]:
-    """The keys of `operation` as a batch file or the control socket would write them."""
-    made = msgspec.to_builtins(operation)
-    return {name: value for name, value in made.items() if value is not None}
 
 
 def _check_holder(loaded: Loaded, found: Holder) -> None:

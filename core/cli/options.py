@@ -1,7 +1,7 @@
 """Options that several commands share, declared once."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,6 +37,10 @@ PairLimit = Annotated[
         rich_help_panel=SELECTION,
     ),
 ]
+AssetLimit = Annotated[
+    int | None,
+    typer.Option("--asset_limit", help="The first N assets by volume. Default: 100.", rich_help_panel=SELECTION),
+]
 Market = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,8 +63,32 @@ Instrument = Annotated[
         rich_help_panel=SELECTION,
     ),
 ]
+Series = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--series",
+        metavar="NAME|@FILE",
+        help="Series by name (market/instrument), or @FILE with one a line.",
+        rich_help_panel=SELECTION,
+    ),
+]
+Universe = Annotated[
+    str | None, typer.Option("--universe", help="The series of a stored universe.", rich_help_panel=SELECTION)
+]
 Contract = Annotated[
-    str | None, typer.Option("--contract", help="Futures: perpetual or expiring.", rich_help_panel=SELECTION)
+    str | None, typer.Option("--contract", help="perpetual or expiring. Default: perpetual.", rich_help_panel=SELECTION)
+]
+MinGrade = Annotated[
+    str | None,
+    typer.Option(
+        "--min_grade",
+        help="Markets of at least this benchmark grade: AA, A, BB, B, C, D, E, F.",
+        rich_help_panel=SELECTION,
+    ),
+]
+ExchangeType = Annotated[
+    str,
+    typer.Option("--exchange_type", help="Exchanges of which kind: spot, futures or all.", rich_help_panel=SELECTION),
 ]
 Start = Annotated[
     str | None,
@@ -82,6 +110,10 @@ FullRefresh = Annotated[
         "--full_refresh", help="Ask again for what is stored; needs --start or --yes.", rich_help_panel=STORED
     ),
 ]
+RefreshAll = Annotated[
+    bool,
+    typer.Option("--full_refresh", help="Ask for all of it, however fresh it is.", rich_help_panel=STORED),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Confirm what costs a lot.", rich_help_panel=STORED)]
 Recheck = Annotated[int, typer.Option("--recheck", help="Closed bars that are read again.", rich_help_panel=STORED)]
 Order = Annotated[str, typer.Option("--order", help="newest or oldest first.", rich_help_panel=RUNNING)]
@@ -98,7 +130,9 @@ DryRun = Annotated[
 ]
 Monitoring = Annotated[
     bool,
-    typer.Option("--enable_monitoring", help="Accepted for scripts: always on.", rich_help_panel=RUNNING),
+    typer.Option(
+        "--enable_monitoring", help="Print statistics of every operation at the end.", rich_help_panel=RUNNING
+    ),
 ]
 Caching = Annotated[
     bool,
@@ -111,3 +145,37 @@ Detach = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="What stdout gets.", rich_help_panel=RUNNING)]
 LookOutput = Annotated[Output, typer.Option("--output", help="What stdout gets.")]
+
+# Every option of an operation: how its flag is declared, and its default.
+FLAGS: dict[str, tuple[Any, Any]] = {
+    "interval": (Interval, "1d"),
+    "pair_limit": (PairLimit, None),
+    "market": (Market, None),
+    "instrument": (Instrument, None),
+    "series": (Series, None),
+    "universe": (Universe, None),
+    "contract": (Contract, None),
+    "min_grade": (MinGrade, None),
+    "exchange_type": (ExchangeType, "all"),
+    "start": (Start, None),
+    "end": (End, None),
+    "groups": (Groups, None),
+    "include_inactive": (IncludeInactive, False),
+    "full_refresh": (FullRefresh, False),
+    "yes": (Yes, False),
+    "recheck": (Recheck, 3),
+    "order": (Order, "newest"),
+    "max_requests": (MaxRequests, None),
+    "parallel_workers": (Workers, 16),
+    "enable_caching": (Caching, True),
+    "enable_monitoring": (Monitoring, False),
+    "label": (Label, ""),
+}
+# What a flag is for metadata, where it means something else.
+METADATA_FLAGS: dict[str, tuple[Any, Any]] = {"pair_limit": (AssetLimit, None), "full_refresh": (RefreshAll, False)}
+# How a command runs, whatever it does.
+COMMAND_FLAGS: dict[str, tuple[Any, Any]] = {
+    "dry_run": (DryRun, False),
+    "detach": (Detach, False),
+    "output": (OutputOption, Output.text),
+}

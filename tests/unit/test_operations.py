@@ -1,14 +1,14 @@
-"""What users ask for: keys and their aliases, the forms of a batch file, and errors that name what is wrong."""
+"""What users ask for: keys and their aliases, what each data type takes, and errors that name what is wrong."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.datasets import DATASETS, FUTURES_OHLCV, INDICES_OHLCV, SPOT_OHLCV, SeriesKey
+from core.datasets import DATA_TYPES, DATASETS, FUTURES_OHLCV, INDICES_OHLCV, SPOT_OHLCV, SeriesKey
 from core.errors import ConfigError
-from core.operations import ALIASES, Operation, make_operation, read_batch
+from core.operations import Operation, make_operation, named_series, read_operation
+from core.options import ALIASES, CHOICES, OPTIONS, RANGES, known_keys
+from core.references import ASSET_METADATA
 
 SPOT = {"data_type": "spot_ohlcv"}
 
@@ -57,29 +57,46 @@ def test_keys_their_aliases_and_forms(given: dict[str, Any], field: str, value: 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"data_type": "asset_metadata"}, "data_type 'asset_metadata' is not one of spot_ohlcv"),
+        ({"data_type": "spot_olhcv"}, "--data_type: 'spot_olhcv' is not one of spot_ohlcv, futures_ohlcv"),
+        ({"data_type": "spot_olhcv"}, "did you mean 'spot_ohlcv'?"),
         ({"data_type": ["spot_ohlcv"]}, "data_type"),
         ({"data_type": {}}, "data_type"),
-        ({"data_type": None}, "data_type None"),
-        ({"intervall": "1d"}, "unknown option 'intervall'; did you mean 'interval'"),
-        ({"output": "json"}, "unknown option 'output'"),
-        ({"\x1b[2Jx": 1}, "unknown option '[2Jx'"),
-        ({5: 1}, "unknown option '5'"),
-        ({"interval": "5m"}, "--interval '5m': choose 1d, 1h, 1m"),
+        ({"data_type": None}, "data_type: None is not one of"),
+        ({"intervall": "1d"}, "--intervall: there is no such option; did you mean 'interval'?"),
+        ({"output": "json"}, "--output: there is no such option"),
+        ({"contract": "perpetual"}, "--contract: spot_ohlcv has no such option"),
+        ({"exchange_type": "spot"}, "--exchange_type: spot_ohlcv has no such option"),
+        ({"data_type": "indices_ohlcv", "min_grade": "BB"}, "--min_grade: indices_ohlcv has no such option"),
+        ({"data_type": "asset_metadata", "interval": "1d"}, "--interval: asset_metadata has no such option"),
+        ({"data_type": "asset_metadata", "timeframe": "1d"}, "--timeframe: asset_metadata has no such option"),
+        ({"data_type": "asset_metadata", "market": "kraken"}, "--market: asset_metadata has no such option"),
+        ({"data_type": "exchange_metadata", "exchange_type": "dex"}, "'dex': choose spot, futures, all"),
+        ({"data_type": "spot_instruments", "start": "2024-01-01"}, "--start: spot_instruments has no such option"),
+        ({"min_grade": "Z"}, "--min_grade: 'Z': choose AA, A, BB"),
+        ({"series": "kraken"}, "--series: 'kraken' is not a series; write market/instrument"),
+        ({"series": "spot_ohlcv/kraken/BTC-USD/1h"}, "is not a series of spot_ohlcv 1d"),
+        ({"series": "futures_ohlcv/kraken/BTC-USD/1d"}, "is not a series of spot_ohlcv 1d"),
+        ({"series": "kraken/BTC-USD", "market": "kraken"}, "--market: leave it out: series names what is wanted"),
+        ({"universe": "core", "asset_limit": 5}, "--asset_limit: leave it out: universe names what is wanted"),
+        ({"universe": "core", "series": "kraken/BTC-USD"}, "--universe: leave it out: series names what is wanted"),
+        ({"universe": "the core"}, "cannot be the name of a universe"),
+        ({"\x1b[2Jx": 1}, "--[2Jx: there is no such option"),
+        ({5: 1}, "--5: there is no such option"),
+        ({"interval": "5m"}, "--interval: '5m': choose 1d, 1h, 1m"),
         ({"interval": ["1d"]}, "interval"),
-        ({"order": "random"}, "--order 'random': choose newest, oldest"),
-        ({"contract": "weekly"}, "--contract 'weekly': choose perpetual, expiring"),
+        ({"order": "random"}, "--order: 'random': choose newest, oldest"),
+        ({"data_type": "futures_ohlcv", "contract": "weekly"}, "--contract: 'weekly': choose perpetual, expiring"),
         ({"pair_limit": "5"}, "pair_limit"),
         ({"pair_limit": 5.0}, "pair_limit"),
         ({"pair_limit": True}, "pair_limit"),
-        ({"pair_limit": 0}, "--pair_limit 0: must be from 1 to 100000"),
-        ({"asset_limit": 3, "pair_limit": 4}, "pair_limit is given twice, once as 'pair_limit'"),
-        ({"recheck": -1}, "--recheck -1: must be from 0 to 1000"),
-        ({"parallel_workers": 65}, "--parallel_workers 65: must be from 1 to 64"),
-        ({"max_requests": 0}, "--max_requests 0: must be from 1"),
+        ({"pair_limit": 0}, "--pair_limit: 0: must be from 1 to 100000"),
+        ({"asset_limit": 3, "pair_limit": 4}, "--pair_limit: is given twice, also as 'asset_limit'"),
+        ({"recheck": -1}, "--recheck: -1: must be from 0 to 1000"),
+        ({"parallel_workers": 65}, "--parallel_workers: 65: must be from 1 to 64"),
+        ({"max_requests": 0}, "--max_requests: 0: must be from 1"),
         ({"max_requests": float("nan")}, "max_requests"),
         ({"full_refresh": "yes"}, "full_refresh"),
-        ({"full_refresh": True}, "--full_refresh buys everything again"),
+        ({"full_refresh": True}, "--full_refresh: buys everything again"),
         ({"yes": 1}, "yes"),
         ({"market": 5}, "market: write a text or a list"),
         ({"market": {"a": 1}}, "market: write a text or a list"),
@@ -96,7 +113,7 @@ def test_keys_their_aliases_and_forms(given: dict[str, Any], field: str, value: 
         ({"start": "soon"}, "--start: 'soon' is not a date or time"),
         ({"end": "listing"}, "--end: 'listing' is not a date or time"),
         ({"start": 20240101}, "start"),
-        ({"start": "2024-02-01", "end": "2024-01-01"}, "--start 2024-02-01 is not before --end 2024-01-01"),
+        ({"start": "2024-02-01", "end": "2024-01-01"}, "--start: 2024-02-01 is not before --end 2024-01-01"),
         ({"start": "2024-01-01", "end": "2024-01-01"}, "is not before"),
     ],
 )
@@ -111,6 +128,67 @@ def test_errors_name_the_place_and_the_key(given: dict[Any, Any], words: str) ->
 def test_no_alias_is_a_field_of_its_own() -> None:
     assert not set(ALIASES) & set(Operation.__struct_fields__)
     assert set(ALIASES.values()) <= set(Operation.__struct_fields__)
+
+
+def test_every_problem_of_an_operation_is_named_at_once() -> None:
+    given = {**SPOT, "intervall": "1d", "order": "up", "asset-limit": 0, "start": "soon", "recheck": "x", "yes": 1}
+    operation, problems = read_operation(given)
+    assert operation is None
+    assert [problem.key for problem in problems] == ["intervall", "recheck", "yes", "order", "asset_limit", "start"]
+
+
+def test_the_tables_of_options_are_about_fields_that_exist() -> None:
+    fields = set(Operation.__struct_fields__)
+    assert list(OPTIONS) == list(DATA_TYPES)
+    assert {"data_type"}.union(*OPTIONS.values()) == fields
+    assert set(CHOICES) | set(RANGES) <= fields
+    for name, options in OPTIONS.items():
+        assert len(set(options)) == len(options), name
+
+
+@pytest.mark.parametrize("data_type", DATA_TYPES)
+def test_every_data_type_is_an_operation_with_its_own_options_only(data_type: str) -> None:
+    operation = make_operation({"data_type": data_type})
+    assert operation.is_metadata == (data_type not in DATASETS)
+    assert operation.title == (data_type if operation.is_metadata else f"{data_type} 1d")
+    assert make_operation(operation.given()) == operation
+    for option in set(Operation.__struct_fields__) - {"data_type", *OPTIONS[data_type]}:
+        _, [problem] = read_operation({"data_type": data_type, option: "x"})
+        assert problem == (option, f"{data_type} has no such option")
+
+
+def test_metadata_has_no_interval_and_needs_no_range_to_be_refreshed() -> None:
+    operation = make_operation({"data_type": "asset_metadata", "asset_limit": 300, "full_refresh": True})
+    assert (operation.interval, operation.count, operation.reference) == ("", 300, ASSET_METADATA)
+    assert make_operation({"data_type": "asset_metadata"}).count == 100
+    assert make_operation({"data_type": "exchange_metadata"}).exchange_type == "all"
+    assert "asset_limit" in known_keys("asset_metadata")
+    assert "symbol" not in known_keys("asset_metadata")
+
+
+def test_what_is_given_back_makes_the_same_operation() -> None:
+    given = {
+        "data_type": "futures_funding_rate",
+        "interval": "1h",
+        "market": "binance,okex",
+        "contract": "expiring",
+        "min_grade": "bb",
+        "groups": "VALUE,OHLC",
+        "start": "2024-01-01",
+        "full_refresh": True,
+        "label": "x",
+    }
+    operation = make_operation(given)
+    assert operation.min_grade == "BB"
+    assert make_operation(operation.given()) == operation
+
+
+def test_series_are_named_short_or_in_full() -> None:
+    named = ["kraken/BTC-USD", "spot_ohlcv/coinbase/ETH-USD/1h, kraken/SOL-USD", "spot_ohlcv/kraken/BTC-USD/1h"]
+    operation = make_operation({**SPOT, "interval": "1h", "series": named})
+    found = [str(key) for key in named_series(operation)]
+    assert found == ["spot_ohlcv/kraken/BTC-USD/1h", "spot_ohlcv/coinbase/ETH-USD/1h", "spot_ohlcv/kraken/SOL-USD/1h"]
+    assert not operation.is_ranked
 
 
 @pytest.mark.parametrize(
@@ -143,55 +221,6 @@ NOW = 1_750_000_000
 )
 def test_the_span_asked_for(given: dict[str, Any], span: tuple[int | None, int | None]) -> None:
     assert make_operation({**SPOT, **given}).span(NOW) == span
-
-
-def write(path: Path, content: object) -> Path:
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
-
-@pytest.mark.parametrize("wrap", [lambda ops: ops, lambda ops: {"description": "nightly", "operations": ops}])
-def test_both_forms_of_a_batch_file(tmp_path: Path, wrap: Any) -> None:
-    entries = [SPOT, {"data_type": "indices_ohlcv", "asset_limit": 5}]
-    operations = read_batch(write(tmp_path / "batch.json", wrap(entries)))
-    assert [operation.data_type for operation in operations] == ["spot_ohlcv", "indices_ohlcv"]
-    assert operations[1].count == 5
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("", "cannot be read as JSON"),
-        ("{", "cannot be read as JSON"),
-        ("\ufeff[]", "cannot be read as JSON"),
-        ("[" * 100_000, "cannot be read as JSON"),
-        ("[]", "write a list of operations"),
-        ("{}", "write a list of operations"),
-        ('{"operations": {}}', "write a list of operations"),
-        ("[1]", "write a list of operations"),
-        ("5", "write a list of operations"),
-        ([SPOT, {}], "operation 2: data_type None"),
-        ([{**SPOT, "intervall": "1d"}], "operation 1: unknown option 'intervall'; did you mean 'interval'?"),
-        ([SPOT, SPOT, {**SPOT, "pair_limit": "x"}], "operation 3: "),
-        ([{**SPOT, "start": "soon"}], "operation 1: --start: 'soon'"),
-        ([{**SPOT, "groups": "X"}], "operation 1: --groups: "),
-    ],
-)
-def test_a_wrong_batch_file_is_named_with_its_operation(tmp_path: Path, content: object, words: str) -> None:
-    path = write(tmp_path / "batch.json", content)
-    with pytest.raises(ConfigError) as caught:
-        read_batch(path)
-    assert str(path) in str(caught.value)
-    assert words in str(caught.value)
-
-
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    large = tmp_path / "large.json"
-    large.write_bytes(b" " * (1024 * 1024 + 1))
-    (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
-    for path in (tmp_path, tmp_path / "none.json", large, tmp_path / "latin.json", Path("/dev/zero")):
-        with pytest.raises(ConfigError, match=path.name):
-            read_batch(path)
 
 
 @pytest.mark.parametrize(
