@@ -108,6 +108,22 @@ def pages(window: Window, span: int, *, newest_first: bool = True) -> Iterator[W
         yield Window(max(window.start, end - span), end)
 
 
+def bundle(windows: Iterable[Window], span: int) -> list[Window]:
+    """As few pieces of at most `span` seconds as hold all of `windows`, newest first.
+
+    What lies between windows comes along where it fits, and nowhere else.
+    """
+    found: list[Window] = []
+    for window in reversed(merge(windows)):
+        # The newest piece reaches back to here at no cost; what is older needs pieces of its own.
+        floor = found[-1].end - span if found else window.end
+        if window.end > floor:
+            found[-1] = Window(max(window.start, floor), found[-1].end)
+        rest = Window(window.start, min(window.end, floor))
+        found += pages(rest, span) if rest.seconds > 0 else []
+    return found
+
+
 def parse_time(text: str) -> int:
     """UTC epoch seconds of an ISO 8601 date or time; without a zone it means UTC.
 

@@ -300,6 +300,7 @@ class Runner:
     async def _judge(self) -> None:
         """Count the holes that are left; GapFound is said now, when no later answer can explain them."""
         states = [entry.state for entry in self.job.progress.values()]
+        await self._tools.store.explain(states)
         fresh = await self._tools.store.series(self._tools.source.name, [state.key for state in states])
         unexplained = 0
         for entry, state in zip(self.job.progress.values(), fresh, strict=True):

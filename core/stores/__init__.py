@@ -128,6 +128,10 @@ class Store(Protocol):
         """
         ...
 
+    async def explain(self, series: Sequence[SeriesState]) -> None:
+        """Write down why the gaps of these series are there, where nobody has told yet."""
+        ...
+
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:
         """How many stored gaps of this data type and interval have been seen only once."""
         ...

@@ -22,6 +22,7 @@ from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
+from core.stores.explain_sql import write_causes
 from core.stores.migrate import check, check_current, migrate, migrations
 from core.stores.window_sql import (
     QUARANTINE,
@@ -135,6 +136,9 @@ class SQLiteStore:
     async def settle_start(self, series: SeriesState, first: int) -> SeriesState | None:
         is_settled = await self._db.run(_settle_start, series.id, first)
         return replace(series, history_start=first) if is_settled else None
+
+    async def explain(self, series: Sequence[SeriesState]) -> None:
+        await self._db.run(write_causes, [state.id for state in series])
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:
         return await self._db.run(_unexplained_gaps, data_type, interval)

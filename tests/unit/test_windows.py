@@ -7,7 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from core.windows import DAY, GRAINS, HOUR, MINUTE, Window, clip, intersect, iso, merge, pages, parse_time, subtract
+from core.windows import (
+    DAY,
+    GRAINS,
+    HOUR,
+    MINUTE,
+    Window,
+    bundle,
+    clip,
+    intersect,
+    iso,
+    merge,
+    pages,
+    parse_time,
+    subtract,
+)
 
 W = Window
 SPANS = st.tuples(st.integers(-40, 40), st.integers(0, 25)).map(lambda pair: W(pair[0], pair[0] + pair[1]))
@@ -199,3 +213,22 @@ def test_times_do_not_depend_on_the_local_zone(monkeypatch: pytest.MonkeyPatch) 
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
+
+
+def test_bundle_takes_along_what_lies_between_where_it_fits() -> None:
+    windows = [W(0, 10), W(30, 40), W(80, 90), W(300, 560)]
+    assert bundle(windows, 100) == [W(460, 560), W(360, 460), W(300, 360), W(0, 90)]
+    assert bundle([W(0, 20), W(85, 110)], 100) == [W(10, 110), W(0, 10)]
+    assert bundle([], 100) == []
+
+
+@given(LISTS, st.integers(1, 60))
+def test_bundled_pieces_hold_everything_disjoint_and_within_the_span(found: list[Window], span: int) -> None:
+    pieces = bundle(found, span)
+    assert subtract(found, pieces) == []
+    assert all(0 < piece.seconds <= span for piece in pieces)
+    assert all(older.end <= newer.start for newer, older in itertools.pairwise(pieces))
+    # Greedy from one end is the fewest: no two neighbours could have been one.
+    assert all(newer.end - older.start > span for newer, older in itertools.pairwise(pieces))
+    edges = {window.start for window in found} | {piece.end for piece in pieces}
+    assert all(piece.start in edges for piece in pieces)
