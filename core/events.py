@@ -78,6 +78,11 @@ class JobChanged(Event, frozen=True, kw_only=True, tag="job"):
     last_bar: int | None = None
     error: str = ""
 
+    @property
+    def title(self) -> str:
+        """What the job is about, for people: data type, interval (metadata has none), label."""
+        return " ".join(filter(None, (self.data_type, self.interval, self.label)))
+
     def key(self) -> str:
         return f"job:{self.job}"
 

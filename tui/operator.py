@@ -130,7 +130,7 @@ class OperatorApp(App[int], inherit_bindings=False):
         if job is None:
             return
         known = self.desk.state.jobs[job]
-        names = f"{job} ({known.data_type} {known.interval} {known.label})".replace(" )", ")")
+        names = f"{job} ({known.title})"
 
         def answered(answer: str | None) -> None:
             if answer == "y":

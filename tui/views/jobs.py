@@ -186,7 +186,7 @@ def counters(job: JobChanged, rates: History, width: int, glyphs: Glyphs) -> lis
     """What one job has done, most important first: shown above its series and beside the table."""
     state = Span(glyph_and_word(job.state, glyphs), STYLES.get(job.state, "plain"))
     name = Span(
-        text.fit(f"{job.data_type} {job.interval} {job.label}", width - 12, "<", glyphs.more).rstrip(),
+        text.fit(job.title, width - 12, "<", glyphs.more).rstrip(),
         "strong",
     )
     lines: list[Line] = [(name, Span("  "), state), _progress(job, width, glyphs)]
