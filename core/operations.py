@@ -21,7 +21,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `market`, `instrument` and `series` (texts `market/instrument`) are empty for the defaults; `start` and
     `end` are texts as the user wrote them, None for the defaults; `max_requests` None means the default
-    budget. What a data type does not take keeps its default; `interval` is empty for metadata.
+    budget. `repair` asks for nothing but stored gaps and failed windows: the `open` ones, or `all`. What a
+    data type does not take keeps its default; `interval` is empty for metadata.
     """
 
     data_type: str
@@ -40,6 +41,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     full_refresh: bool = False
     yes: bool = False
     recheck: int = 3
+    repair: str | None = None
     order: str = "newest"
     max_requests: int | None = None
     parallel_workers: int = 16

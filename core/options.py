@@ -6,7 +6,7 @@ against them, so that an option exists for a data type everywhere or nowhere.
 
 COMMON = ("full_refresh", "parallel_workers", "enable_caching", "enable_monitoring", "label")
 NAMED = ("interval", "pair_limit", "market", "instrument", "series", "universe", "include_inactive")
-HISTORY = ("start", "end", "groups", "yes", "recheck", "order", "max_requests")
+HISTORY = ("start", "end", "groups", "yes", "recheck", "repair", "order", "max_requests")
 FUTURES = (*NAMED, "contract", "min_grade", *HISTORY, *COMMON)
 INSTRUMENTS = ("market", "instrument", "include_inactive", *COMMON)
 
@@ -43,6 +43,7 @@ CHOICES = {
     "interval": ("1d", "1h", "1m"),
     "order": ("newest", "oldest"),
     "contract": ("perpetual", "expiring"),
+    "repair": ("open", "all"),
     "exchange_type": ("spot", "futures", "all"),
     "min_grade": GRADES,
 }

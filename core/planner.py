@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
-from core.datasets import SeriesKey, closed_until, page_seconds
-from core.windows import GRAINS, Grain, Window, clip, intersect, merge, pages
+from core.datasets import DATASETS, SeriesKey, closed_until, page_seconds
+from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, merge, pages
 
 RECHECK_HORIZON_SECONDS = 7_200
 PAGE_CHECK_SECONDS = 86_400
@@ -77,7 +77,8 @@ class Fetch(NamedTuple):
 class SeriesPlan:
     """The runs of missing work of one series, newest first.
 
-    `span` is what was wanted, on the grid; `listed` the metadata's first bar, if known.
+    `span` is what was wanted, on the grid; `listed` the metadata's first bar, if known; `groups` what is
+    asked for, None for what the operation says.
     """
 
     series: SeriesState
@@ -90,6 +91,7 @@ class SeriesPlan:
     rechecks: tuple[Window, ...] = ()
     audits: tuple[Window, ...] = ()
     is_dead: bool = False
+    groups: tuple[str, ...] | None = None
 
     @property
     def grain(self) -> Grain:
@@ -169,6 +171,27 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
         rechecks=tuple(rechecks),
         audits=tuple(audits),
         is_dead=wanted.is_dead,
+    )
+
+
+def plan_repair(series: SeriesState, gaps: Sequence[Window], failed: Sequence[Window], now: int) -> SeriesPlan:
+    """What it takes to close `gaps` and to read the windows that were given up, and nothing else.
+
+    Each gap is asked for with the bars next to it, which shows whether it lies inside of an answer, in as
+    few calls as hold them all, and with every group that is stored of the series.
+    """
+    grain = GRAINS[series.key.interval]
+    span = wanted_span(Wanted(series.key), series, grain, now)
+    around = [Window(gap.start - grain.seconds, gap.end + grain.seconds) for gap in gaps]
+    backfill = intersect(failed, [span])
+    asked = frozenset[str]().union(*(entry.groups for entry in series.covered))
+    return SeriesPlan(
+        series,
+        span,
+        runs=tuple(bundle(intersect([*around, *backfill], [span]), page_seconds(grain))),
+        backfill=tuple(backfill),
+        gaps=tuple(intersect(gaps, [span])),
+        groups=tuple(group for group in DATASETS[series.key.data_type].groups if group in asked) or None,
     )
 
 

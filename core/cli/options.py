@@ -116,6 +116,14 @@ RefreshAll = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Confirm what costs a lot.", rich_help_panel=STORED)]
 Recheck = Annotated[int, typer.Option("--recheck", help="Closed bars that are read again.", rich_help_panel=STORED)]
+Repair = Annotated[
+    str | None,
+    typer.Option(
+        "--repair",
+        help="Ask for nothing but gaps and failed windows: open, or all (confirmed and delisted ones too).",
+        rich_help_panel=STORED,
+    ),
+]
 Order = Annotated[str, typer.Option("--order", help="newest or oldest first.", rich_help_panel=RUNNING)]
 MaxRequests = Annotated[
     int | None,
@@ -164,6 +172,7 @@ FLAGS: dict[str, tuple[Any, Any]] = {
     "full_refresh": (FullRefresh, False),
     "yes": (Yes, False),
     "recheck": (Recheck, 3),
+    "repair": (Repair, None),
     "order": (Order, "newest"),
     "max_requests": (MaxRequests, None),
     "parallel_workers": (Workers, 16),

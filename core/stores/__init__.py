@@ -10,6 +10,7 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
 from core.sources import RejectedRow
+from core.stores.selection import Selection
 from core.text import shown_url
 from core.windows import GRAINS, Grain, Window
 
@@ -59,6 +60,14 @@ class Written:
     unchanged: int = 0
     restated: int = 0
     quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A series with gaps, or with windows that were given up and not answered since (`failed`)."""
+
+    state: SeriesState
+    failed: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,10 @@ class Store(Protocol):
 
     async def explain(self, series: Sequence[SeriesState]) -> None:
         """Write down why the gaps of these series are there, where nobody has told yet."""
+        ...
+
+    async def damaged(self, source: str, selection: Selection) -> list[Damaged]:
+        """The selected series that have gaps or failed windows, by name."""
         ...
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:

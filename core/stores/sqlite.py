@@ -21,9 +21,10 @@ from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.sources import RejectedRow
-from core.stores import Commit, RunRecord, RunSeries, Written, sqlite_path
+from core.stores import Commit, Damaged, RunRecord, RunSeries, Written, sqlite_path
 from core.stores.explain_sql import write_causes
 from core.stores.migrate import check, check_current, migrate, migrations
+from core.stores.selection import Selection
 from core.stores.window_sql import (
     QUARANTINE,
     read_gaps,
@@ -140,6 +141,9 @@ class SQLiteStore:
     async def explain(self, series: Sequence[SeriesState]) -> None:
         await self._db.run(write_causes, [state.id for state in series])
 
+    async def damaged(self, source: str, selection: Selection) -> list[Damaged]:
+        return await self._db.run(_damaged, source, selection)
+
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:
         return await self._db.run(_unexplained_gaps, data_type, interval)
 
@@ -245,6 +249,19 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
     )
 
 
+def _damaged(db: sqlite3.Connection, source: str, selection: Selection) -> list[Damaged]:
+    has = "EXISTS (SELECT 1 FROM {} WHERE series_id = series.id)"
+    query = (
+        f"SELECT {SERIES_FIELDS} FROM series WHERE {selection.where} AND source = ? "
+        f"AND ({has.format('gap')} OR {has.format('failed_fetch')}) ORDER BY data_type, market, instrument, interval"
+    )
+    failed = 'SELECT start, "end" FROM failed_fetch WHERE series_id = ? ORDER BY start'
+    return [
+        Damaged(load_series(db, row), tuple(Window(*window) for window in db.execute(failed, (row[0],))))
+        for row in db.execute(query, (*selection.values, source)).fetchall()
+    ]
+
+
 def _quarantine(
     db: sqlite3.Connection, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str, now: int
 ) -> None:
@@ -264,6 +281,7 @@ def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
             return False
         before = read_gaps(db, series_id, Window(FOREVER.start, first))
         replace_gaps(db, series_id, before, without_prehistory(before, first))
+        db.execute('DELETE FROM failed_fetch WHERE series_id = ? AND "end" <= ?', (series_id, first))
     return True
 
 

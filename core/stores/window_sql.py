@@ -51,7 +51,7 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
             _write_widened(db, commit, commit.covered, counts["inserted"])
             cover(db, commit.series.id, ",".join(commit.groups), commit.covered)
             _write_unsettled(db, commit, commit.covered)
-            _forget_failed(db, commit.series.id, commit.covered)
+        forget_failed(db, commit.series.id, commit.window)
         _write_gaps(db, commit)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
         failpoint("tx_cursor")
@@ -251,7 +251,7 @@ def read_unsettled(db: sqlite3.Connection, series_id: int) -> tuple[Window, ...]
     return tuple(Window(*row) for row in found)
 
 
-def _forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> None:
+def forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> None:
     """What was given up and has been answered since; of a span answered in part the rest is kept."""
     where = 'series_id = ? AND start < ? AND "end" > ?'
     found = db.execute(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.coverage import Covered, Gap, SeriesState
 from core.datasets import SETTLE_SECONDS, SPOT_OHLCV, SeriesKey, closed_until, page_seconds
-from core.planner import EARLIEST_BAR, Fetch, Plan, Policy, Wanted, plan_series, round_robin, tail
+from core.planner import EARLIEST_BAR, Fetch, Plan, Policy, Wanted, plan_repair, plan_series, round_robin, tail
 from core.windows import DAY, GRAINS, HOUR, MINUTE, Window, intersect, merge, subtract
 
 GROUPS = SPOT_OHLCV.default_groups
@@ -384,3 +384,48 @@ def test_what_was_pruned_is_not_bought_again() -> None:
     known = state(history_start=TODAY - 900 * D, pruned_before=TODAY - 30 * D + 1)
     plan = plan_series(wanted(start=TODAY - 900 * D), known, POLICY, NOW)
     assert plan.span.start == TODAY - 29 * D
+
+
+# --- a repair asks for what is broken and for nothing else
+
+
+def test_a_repair_asks_for_each_gap_with_its_neighbours_in_as_few_calls_as_hold_them() -> None:
+    """Due or not; no tail, no backfill, however much is missing."""
+    hour = 3_600
+    at = NOW - NOW % hour - 5_000 * hour
+    gaps = [
+        Window(at, at + hour),
+        Window(at + 100 * hour, at + 103 * hour),
+        Window(at + 3_000 * hour, at + 3_001 * hour),
+    ]
+    known = state("1h", covered=(covered(at - 10 * hour, NOW, ("ID", "MAPPING", "OHLC", "VOLUME")),))
+    plan = plan_repair(known, gaps, [], NOW)
+    assert [(fetch.window, fetch.reason) for fetch in plan.fetches()] == [
+        (Window(at + 2_999 * hour, at + 3_002 * hour), "gap"),
+        (Window(at - hour, at + 104 * hour), "gap"),
+    ]
+    assert plan.requests == 2
+    assert plan.groups == ("ID", "MAPPING", "OHLC", "VOLUME")
+
+
+def test_a_repair_reads_failed_windows_too_but_nothing_pruned_or_before_the_history() -> None:
+    known = state(history_start=TODAY - 100 * D, pruned_before=TODAY - 50 * D)
+    failed = [Window(TODAY - 200 * D, TODAY - 40 * D), Window(TODAY - 10 * D, TODAY + D)]
+    plan = plan_repair(known, [Window(TODAY - 60 * D, TODAY - 59 * D)], failed, NOW)
+    assert [(fetch.window, fetch.reason) for fetch in plan.fetches()] == [
+        (Window(TODAY - 50 * D, TODAY + D), "backfill")
+    ]
+    assert plan.groups is None
+    assert plan_repair(known, [], [], NOW).runs == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(1, 4_000)), max_size=15))
+def test_every_gap_is_in_a_page_of_a_repair(places: list[tuple[int, int]]) -> None:
+    start = TODAY - 40_000 * 60
+    gaps = [Window(start + at * 60, min(start + (at + bars) * 60, TODAY)) for at, bars in places]
+    plan = plan_repair(state("1m"), gaps, [], NOW)
+    asked = [fetch.window for fetch in plan.fetches()]
+    assert subtract(gaps, asked) == []
+    assert len(asked) == plan.requests
+    assert all(0 < window.seconds <= page_seconds(MINUTE) for window in asked)
+    assert sum(window.seconds for window in asked) == sum(window.seconds for window in merge(asked))

@@ -1,0 +1,51 @@
+"""What a repair asks for: the gaps and failed windows of stored series, and nothing else."""
+
+from collections.abc import Sequence
+
+from core.causes import DELISTED
+from core.coverage import Gap
+from core.engine.tools import Tools
+from core.errors import ConfigError
+from core.operations import Operation, named_series
+from core.planner import Plan, plan_repair
+from core.stores import Damaged
+from core.stores.selection import Selection
+from core.windows import Window
+
+
+async def plan_repairs(operation: Operation, tools: Tools) -> Plan:
+    """The plan of a repair. The vendor's metadata is not asked: what is damaged is in the store.
+
+    Raises ConfigError for a universe, StoreError.
+    """
+    now = int(tools.source.now())
+    every = operation.repair == "all"
+    damaged = [entry for entry in await _damaged(operation, tools) if entry.state.blocked is None]
+    parts = [plan_repair(each.state, closable(each.state.gaps, now, every=every), each.failed, now) for each in damaged]
+    return Plan(tuple(part for part in parts if part.runs))
+
+
+def closable(gaps: Sequence[Gap], now: int, *, every: bool = False) -> list[Window]:
+    """The gaps worth a call: none of the delisted, and of those seen twice only what is due, unless `every` one."""
+    return [
+        gap.window
+        for gap in gaps
+        if every or (gap.cause != DELISTED and (not gap.is_confirmed or gap.next_check <= now))
+    ]
+
+
+async def _damaged(operation: Operation, tools: Tools) -> list[Damaged]:
+    if operation.universe is not None:
+        raise ConfigError("a repair does not take a universe: name markets, instruments or series")
+    found: dict[int, Damaged] = {}
+    for selection in _selections(operation):
+        for entry in await tools.store.damaged(tools.source.name, selection):
+            found[entry.state.id] = entry
+    return list(found.values())
+
+
+def _selections(operation: Operation) -> list[Selection]:
+    if operation.series:
+        return [Selection.one(key) for key in named_series(operation)]
+    markets = tuple(name.lower() for name in operation.market)
+    return [Selection((operation.data_type,), markets, operation.instrument, (operation.interval,))]
