@@ -6,6 +6,9 @@ import msgspec
 
 from core.events import AlertChanged, Bus
 
+SKEW_SECONDS = 30.0
+STOPPED_SECONDS = 86_400.0
+
 
 class Alerts:
     """Open alerts by rule and source; each change is published once and left to be recorded."""
@@ -55,3 +58,17 @@ class Alerts:
         assert isinstance(stamped, AlertChanged)  # noqa: S101 - the bus stamps, it does not convert
         self._open[key] = stamped
         self._unrecorded[key] = stamped
+
+
+def judge_clock(alerts: Alerts, source: str, skew: float, now: float) -> None:
+    """Say when this machine's clock is `skew` seconds behind the vendor's; what is closed goes by the vendor's.
+
+    Beyond a day it is no clock that runs, but a sandbox's that was stopped.
+    """
+    if SKEW_SECONDS < abs(skew) < STOPPED_SECONDS:
+        side = "behind" if skew > 0 else "ahead of"
+        alerts.fire(
+            "clock_skew", "WARNING", source, f"this machine's clock is {abs(skew):.0f} s {side} the vendor's", now
+        )
+    else:
+        alerts.resolve("clock_skew", source)
