@@ -198,3 +198,14 @@ def _missing(page: Page | None, around: Surroundings, market: str) -> str:
     if not around.later:
         missing.append("no later bar is stored, so the vendor may only be late")
     return "; ".join(missing)
+
+
+def outlook(gap: Gap, cause: str) -> str:
+    """What will become of `gap` without further doing, and what to do about it."""
+    if cause == DELISTED:
+        return "nothing: runs ask for a dead instrument no more; to ask all the same: tapewatch gaps repair --all"
+    if gap.is_confirmed:
+        again = f"confirmed by {gap.sightings} sightings, so asked again only from {iso(gap.next_check)} on"
+        return f"{again}; now: tapewatch gaps repair --all"
+    when = f"the first run from {iso(gap.next_check)} on that covers it asks again, which confirms or closes it"
+    return f"{when}; now: tapewatch gaps repair"

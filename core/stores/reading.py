@@ -13,7 +13,9 @@ from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
-from core.stores.migrate import check, migrations
+from core.stores.explain_sql import ExplainedGap, FailedWindow, explained_gaps, failed_windows
+from core.stores.migrate import check_current, migrations
+from core.stores.selection import EVERYTHING, Selection, find_series
 from core.windows import iso
 
 
@@ -89,6 +91,19 @@ class Reader:
         )
         return [SeriesRow(*row) for row in found]
 
+    def gaps(self, selection: Selection = EVERYTHING) -> list[ExplainedGap]:
+        """Gaps of the selected series, by series and time, each with its cause as of now."""
+        return explained_gaps(self._db, selection)
+
+    def failed(self, selection: Selection = EVERYTHING) -> list[FailedWindow]:
+        """Windows of the selected series that were given up and not answered since."""
+        return failed_windows(self._db, selection)
+
+    def find(self, key: SeriesKey) -> SeriesKey:
+        """The stored series that `key` means: by its present name, its exchange's own or an old one."""
+        query = "SELECT data_type, market, instrument, interval FROM series WHERE id = ?"
+        return SeriesKey(*self._db.execute(query, (find_series(self._db, key),)).fetchone())
+
     def series_detail(self, key: SeriesKey) -> dict[str, Any]:
         """All that is known of one series. Raises StoreError when it is not stored."""
         self._db.row_factory = sqlite3.Row
@@ -114,7 +129,7 @@ def reading(url: str) -> Iterator[Reader]:
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
-        if check(db, migrations()) == 0:
+        if check_current(db, migrations()) == 0:
             raise StoreError(f"the store at {path} is empty")
         yield Reader(db)
     except StoreRefused as error:

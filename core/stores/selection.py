@@ -46,6 +46,9 @@ class Selection:
         return ("data_type", self.data_types), ("market", self.markets), ("interval", self.intervals)
 
 
+EVERYTHING = Selection()
+
+
 def _places(names: tuple[str, ...]) -> str:
     return ", ".join("?" * len(names))
 

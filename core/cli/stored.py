@@ -1,0 +1,97 @@
+"""Options that choose stored series, and tables of what is found about them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli.arguments import same_name
+from core.cli.context import data
+from core.cli.options import Output
+
+if TYPE_CHECKING:
+    from core.stores.selection import Selection
+
+DataTypes = Annotated[list[str] | None, typer.Option("--data_type", help="Only these data types.")]
+Markets = Annotated[
+    list[str] | None, typer.Option("--market", "--exchange", "--exchanges", help="Only series of these markets.")
+]
+Instruments = Annotated[
+    list[str] | None,
+    typer.Option("--instrument", "--instruments", "--symbol", help="Only these, by mapped, own or an old id."),
+]
+Intervals = Annotated[list[str] | None, typer.Option("--interval", "--timeframe", help="Only 1d, 1h or 1m.")]
+
+
+def selected(
+    data_types: Sequence[str] | None = None,
+    markets: Sequence[str] | None = None,
+    instruments: Sequence[str] | None = None,
+    intervals: Sequence[str] | None = None,
+) -> "Selection":
+    """The stored series that options name. Raises ConfigError for a data type or interval that does not exist."""
+    from core.datasets import DATASETS  # noqa: PLC0415
+    from core.stores.selection import Selection  # noqa: PLC0415
+    from core.windows import GRAINS  # noqa: PLC0415
+
+    types = tuple(same_name(name) for name in several(data_types))
+    return Selection(
+        known("data_type", types, DATASETS),
+        tuple(name.lower() for name in several(markets)),
+        several(instruments),
+        known("interval", several(intervals), GRAINS),
+    )
+
+
+def several(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of a repeated option, each of which may hold some separated by commas."""
+    return tuple(name.strip() for part in given or () for name in part.split(",") if name.strip())
+
+
+def known(option: str, names: tuple[str, ...], allowed: Iterable[str]) -> tuple[str, ...]:
+    """`names`, all of which are allowed. Raises ConfigError naming the option and what is."""
+    from core.errors import ConfigError  # noqa: PLC0415
+    from core.text import clean  # noqa: PLC0415
+
+    for name in names:
+        if name not in allowed:
+            raise ConfigError(f"--{option} {clean(name)!r}: choose {', '.join(allowed)}")
+    return names
+
+
+def as_json(rows: Sequence[Mapping[str, Any]], output: Output) -> bool:
+    """Print `rows` as one JSON list, or as an object a line, if that is what `output` wants; whether it did."""
+    if output is Output.json:
+        data(json.dumps(list(rows)))
+    elif output is Output.jsonl:
+        for row in rows:
+            data(json.dumps(row))
+    return output is not Output.text
+
+
+def show(rows: Sequence[Mapping[str, Any]], output: Output, columns: Sequence[str], nothing: str) -> None:
+    """A list of objects: as text the `columns`, aligned, or a line of words when it is empty."""
+    if as_json(rows, output):
+        return
+    if not rows:
+        data(nothing)
+        return
+    print_table([{name: row[name] for name in columns} for row in rows])
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Aligned columns under their names; numbers to the right."""
+    titles = [name.replace("_", " ") for name in rows[0]]
+    lines = [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(titles, *lines, strict=True)]
+    numbers = [isinstance(value, int | float) for value in rows[0].values()]
+    for line in (titles, *lines):
+        cells = zip(line, widths, numbers, strict=True)
+        data("  ".join(f"{cell:>{width}}" if right else f"{cell:{width}}" for cell, width, right in cells).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
