@@ -6,21 +6,23 @@ which `gate.Gate` puts in front of it. Adding an endpoint is adding a route.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from core.sandbox.asset_lists import AssetLists
 from core.sandbox.canned import Canned
 from core.sandbox.catalog import Catalog
 from core.sandbox.history import History
 from core.sandbox.listings import Listings
 from core.sandbox.market import Market
 from core.sandbox.replay import Replay
-from core.sandbox.toplist import TopList
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
+from core.sandbox.world import World
 from core.windows import DAY, HOUR, MINUTE
 
 VERSION = "2.1.26997"
 _REMEMBERED = 10_000
+_LISTINGS = {"spot": "/spot", "futures": "/futures", "index": "/index/cc"}
 _HISTORY = {
     "spot": "/spot/v1/historical",
     "futures": "/futures/v1/historical",
@@ -34,29 +36,37 @@ Handler = Callable[[Mapping[str, str], int], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `fresh` is how long the vendor serves a computed answer again, in seconds."""
+    """One path. `fresh` is how long the vendor serves a computed answer again, in seconds.
+
+    Of a deprecated one `successor` is the path that replaces it.
+    """
 
     handler: Handler
     fresh: int = 0
+    successor: str = ""
 
 
 def synthetic(seed: int, *, canned: bool = False) -> dict[str, Route]:
     """The endpoints of the synthetic world of `seed`."""
     catalog = Catalog(seed)
+    world = World(catalog)
     market = Market(seed)
-    history = History(catalog, market)
+    history = History(world, market)
     page = Canned(history, catalog, market).page if canned else history.page
-    listings = Listings(catalog)
-    toplist = TopList(catalog, market)
+    listings = Listings(world)
+    assets = AssetLists(world, market)
     routes = {
-        "/spot/v2/markets": Route(partial(listings.markets, "spot"), 60),
-        "/futures/v2/markets": Route(partial(listings.markets, "futures"), 60),
-        "/spot/v1/markets/instruments": Route(partial(listings.instruments, "spot"), 60),
-        "/futures/v1/markets/instruments": Route(partial(listings.instruments, "futures"), 60),
-        "/index/cc/v1/markets/instruments": Route(partial(listings.instruments, "index"), 60),
-        "/asset/v1/top/list": Route(toplist.answer, 30),
+        "/asset/v1/top/list": Route(assets.top, 30),
+        "/asset/v1/summary/list": Route(assets.summary, 300),
+        "/asset/v2/metadata": Route(assets.metadata, 30),
+        "/asset/v1/metadata": Route(assets.metadata, 30, "/asset/v2/metadata"),
         "/info/v1/version": Route(_version),
     }
+    for kind, prefix in _LISTINGS.items():
+        path = f"{prefix}/v2/markets"
+        routes[path] = Route(partial(listings.markets, kind, "markets"), 60)
+        routes[f"{prefix}/v1/markets"] = Route(partial(listings.markets, kind, "market"), 60, path)
+        routes[f"{prefix}/v1/markets/instruments"] = Route(partial(listings.instruments, kind), 60)
     for kind, prefix in _HISTORY.items():
         for grain in (DAY, HOUR, MINUTE):
             fresh = 60 if grain is MINUTE else 300
@@ -79,19 +89,21 @@ class Api:
 
     def answer(self, request: Request, now: int) -> Answer:
         """The answer at vendor time `now` (UTC epoch seconds); never raises for a bad request."""
+        route = self._routes.get(request.path)
         try:
-            route = self._route(request)
-            return route.handler(request.query, self._as_of(request, route.fresh, now))
+            answer = self._answer(request, route, now)
         except Refusal as refusal:
-            return refused(refusal, as_list=is_list(request.path))
+            answer = refused(refusal, request.path)
+        return superseded(answer, route.successor) if route and route.successor else answer
 
-    def _route(self, request: Request) -> Route:
+    def _answer(self, request: Request, route: Route | None, now: int) -> Answer:
         path, method = request.path, request.method
-        if path not in self._routes:
+        if route is None:
             raise Refusal(404, f"Path does not exist: {path}", param="path", values=[path])
         if method != "GET":
             raise Refusal(405, f"{method} is not allowed, only GET is.", param="method", values=[method])
-        return self._routes[path]
+        query = {**request.query, "api_key": request.key}
+        return route.handler(query, self._as_of(request, route.fresh, now))
 
     def _as_of(self, request: Request, fresh: int, now: int) -> int:
         """The time whose data is served: of the last computation while that is fresh.
@@ -111,9 +123,10 @@ class Api:
         return now
 
 
-def is_list(path: str) -> bool:
-    """Whether `Data` of a path is a list."""
-    return "/historical/" in path
+def superseded(answer: Answer, successor: str) -> Answer:
+    """The answer of a deprecated path, with the headers that say which one replaces it."""
+    link = f'<{successor}>; rel="successor-version"'
+    return replace(answer, headers={**answer.headers, "Deprecation": "true", "Link": link})
 
 
 def _version(_query: Mapping[str, str], _now: int) -> Answer:

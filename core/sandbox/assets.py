@@ -13,7 +13,7 @@ class Asset:
     """One asset. `price` in USD; `volume` in USD a day over all spot exchanges; `launch` UTC seconds.
 
     `beta` is how much it follows the market's cycle and `wobble` the size of a day's own movement
-    as a fraction of the price.
+    as a fraction of the price. `edited` is when its page was changed (UTC seconds), if it was.
     """
 
     id: int
@@ -29,6 +29,8 @@ class Asset:
     beta: float
     launch: int
     decimals: int
+    status: str = "ACTIVE"
+    edited: int | None = None
 
 
 def seconds(text: str) -> int:

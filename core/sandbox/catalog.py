@@ -50,6 +50,7 @@ class Instrument:
     series: Series
     funding: Stream | None = None
     interest: Stream | None = None
+    transform: str = ""
 
 
 # How many of the largest coins a quote currency is paired with; others pair with all of them.
@@ -64,7 +65,7 @@ _QUIET = 400_000
 
 
 class Catalog:
-    """Every instrument of a seed, by kind, market and either of its ids."""
+    """Every instrument of a seed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -80,20 +81,6 @@ class Catalog:
         for instrument in (*self._spot(), *self._futures(), *self._indices()):
             found[instrument.kind][instrument.market][instrument.mapped] = instrument
         return found
-
-    @cached_property
-    def _own_ids(self) -> dict[tuple[str, str, str], Instrument]:
-        return {
-            (kind, market, instrument.own_id): instrument
-            for kind, markets in self.instruments.items()
-            for market, listed in markets.items()
-            for instrument in listed.values()
-        }
-
-    def find(self, kind: str, market: str, name: str) -> Instrument | None:
-        """By mapped id first, then by the exchange's own."""
-        listed = self.instruments[kind].get(market, {})
-        return listed.get(name) or self._own_ids.get((kind, market, name))
 
     def _chance(self, *parts: object) -> float:
         return unit(key_of(self._seed, *parts), 0)

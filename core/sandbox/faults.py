@@ -164,7 +164,7 @@ def _spoiled(rule: Rule, request: Request, answer: Answer) -> Answer:
 def _replaced(rule: Rule, request: Request, answer: Answer) -> Answer:
     if rule.status is not None:
         refusal = Refusal(rule.status, f"Injected status {rule.status}.")
-        answer = refused(refusal, as_list="/historical/" in request.path)
+        answer = refused(refusal, request.path)
     if rule.body is None:
         return answer
     kind = "text/html" if rule.body.startswith("<") else answer.headers.get("Content-Type", "text/plain")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from core.sandbox.api import Api, is_list, recorded, synthetic
+from core.sandbox.api import Api, recorded, superseded, synthetic
 from core.sandbox.faults import Faults, read_rules
 from core.sandbox.options import SandboxOptions
 from core.sandbox.quota import SOFT_CAP, Ledger
@@ -20,6 +20,7 @@ from core.sandbox.replay import Replay
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
 
 _RATE_PATH = "/admin/v2/rate/limit"
+_OLD_RATE_PATH = "/admin/v1/rate/limit"
 
 
 class Gate:
@@ -67,16 +68,17 @@ class Gate:
             self._check_key(request)
             self._check_limits(at)
         except Refusal as refusal:
-            return refused(refusal, as_list=is_list(request.path))
-        if request.path == _RATE_PATH and request.method == "GET":
-            return self._rate_limit(at)
+            return refused(refusal, request.path)
+        if request.path in {_RATE_PATH, _OLD_RATE_PATH} and request.method == "GET":
+            answer = self._rate_limit(at)
+            return answer if request.path == _RATE_PATH else superseded(answer, _RATE_PATH)
         return self._api.answer(request, now)
 
     def _check_key(self, request: Request) -> None:
         wanted = self._options.require_key
-        key = key_of_request(request)
+        key = request.key
         if wanted is None:
-            if request.path == _RATE_PATH and not key:
+            if request.path in {_RATE_PATH, _OLD_RATE_PATH} and not key:
                 raise Refusal(401, "This endpoint needs an API key.", param="api_key", values=[])
         elif key != wanted:
             raise Refusal(401, "The API key is missing or unknown.", param="api_key", values=[])
@@ -106,15 +108,6 @@ class Gate:
 
 def _complain(text: str) -> None:
     sys.stderr.write(text + "\n")
-
-
-def key_of_request(request: Request) -> str:
-    """The API key in any of the places the vendor reads it from; headers come first."""
-    authorization = request.headers.get("authorization", "")
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() in {"apikey", "bearer", "basic"} and key.strip():
-        return key.strip()
-    return request.headers.get("x-api-key") or request.query.get("api_key", "")
 
 
 def _account(used: dict[str, int], limits: dict[str, int]) -> dict[str, Any]:

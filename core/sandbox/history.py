@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from core.sandbox.catalog import Catalog, Instrument, status_at
+from core.sandbox.catalog import Instrument, status_at
 from core.sandbox.feeds import Feed, feeds
 from core.sandbox.market import Market
 from core.sandbox.params import PAGE_CAP, PageRequest
 from core.sandbox.timeline import Line, newest, oldest
 from core.sandbox.venues import MARKETS
 from core.sandbox.wire import Answer, Refusal
+from core.sandbox.world import World
 from core.windows import Grain, Window
 
 _NAMES = {"spot": "TRADE_SPOT", "futures": "TRADE_FUTURES", "index": "INDEX"}
@@ -19,8 +20,8 @@ _NAMES = {"spot": "TRADE_SPOT", "futures": "TRADE_FUTURES", "index": "INDEX"}
 class History:
     """Answers history calls from the synthetic market."""
 
-    def __init__(self, catalog: Catalog, market: Market) -> None:
-        self._catalog = catalog
+    def __init__(self, world: World, market: Market) -> None:
+        self._world = world
         self._feeds = feeds(market)
 
     def page(self, kind: str, grain: Grain, query: Mapping[str, str], now: int) -> Answer:
@@ -51,7 +52,7 @@ class History:
     def _instrument(self, feed: Feed[Any, Any], asked: PageRequest, now: int) -> Instrument:
         if asked.market not in MARKETS[feed.listed]:
             raise unknown_market(feed.listed, asked.market)
-        found = self._catalog.find(feed.listed, asked.market, asked.instrument)
+        found = self._world.at(now).find(feed.listed, asked.market, asked.instrument)
         if found is None or oldest(found.series) > now:
             raise _unknown_instrument(asked.instrument, f"{asked.market} does not list {asked.instrument}.")
         return found

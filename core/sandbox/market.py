@@ -38,7 +38,7 @@ class Market(Timeline[Series, Bar]):
         super().__init__()
         self._seed = seed
         self._asset_key = lru_cache(partial(key_of, seed, "price"))
-        self._log_price = lru_cache(maxsize=100_000)(self._draw_log_price)
+        self.log_price = lru_cache(maxsize=100_000)(self._draw_log_price)
         self._level: Callable[[Series, int], int] = lru_cache(maxsize=20_000)(self._draw_level)
 
     def close(self, series: Series, at: int) -> int:
@@ -73,6 +73,7 @@ class Market(Timeline[Series, Bar]):
         return bar._replace(opening=previous.closing)
 
     def _draw_log_price(self, symbol: str, day: int) -> float:
+        """Logarithm of an asset's USD price at the end of `day`."""
         asset = ASSETS[symbol]
         own = asset.wobble * wander(self._asset_key(symbol), day) if asset.wobble else 0.0
         cycle = asset.beta * (_cycle(day) - _REFERENCE) if asset.beta else 0.0
@@ -81,7 +82,7 @@ class Market(Timeline[Series, Bar]):
     def _draw_level(self, series: Series, day: int) -> int:
         """Close of `day` in ticks, if it trades."""
         own = 0.0004 * lattice(series.seed, day)
-        price = exp(self._log_price(series.base, day) - self._log_price(series.quote, day) + own)
+        price = exp(self.log_price(series.base, day) - self.log_price(series.quote, day) + own)
         return max(_LEAST_TICKS, round(price * 10.0**series.ticks))
 
     def _opening(self, series: Series, day: int) -> int | None:
@@ -154,7 +155,7 @@ class Market(Timeline[Series, Bar]):
         open_part = (max(m.ts for m in marks) - min(m.ts for m in marks)) / DAY.seconds
         notional = series.notional * growth * busy * max(open_part, 0.05)
         level = marks[-1].price
-        worth = exp(self._log_price(series.quote, day))
+        worth = exp(self.log_price(series.quote, day))
         if series.contract is None:
             lots = notional / worth / level * 10.0 ** (series.ticks + series.lots)
         else:

@@ -80,11 +80,11 @@ def constant(instrument: Instrument, group: str, code: str) -> str | None:
         return _strings(**_mapping(instrument))
     if group == "MAPPING_ADVANCED":
         if instrument.kind == "spot":
-            return f',"BASE_ID":{base.id},"QUOTE_ID":{quote.id},"TRANSFORM_FUNCTION":""'
+            return f',"BASE_ID":{base.id},"QUOTE_ID":{quote.id}' + _strings(TRANSFORM_FUNCTION=instrument.transform)
         return (
             f',"INDEX_UNDERLYING_ID":{base.id},"QUOTE_CURRENCY_ID":{quote.id}'
             f',"SETTLEMENT_CURRENCY_ID":{instrument.settle.id},"CONTRACT_CURRENCY_ID":{instrument.unit.id}'
-            ',"TRANSFORM_FUNCTION":""'
+            + _strings(TRANSFORM_FUNCTION=instrument.transform)
         )
     return None
 

@@ -38,6 +38,11 @@ _FUTURES = """
 20 deribit Deribit 2018-08-14 0.05 deribit USD,USDC
 41 hyperliquid Hyperliquid 2023-06-01 0.05 bare USDT
 """
+# The vendor's score of spot exchanges, of 100.
+BENCHMARK = {
+    "coinbase": 88.4, "kraken": 86.9, "bitstamp": 81.2, "binance": 78.7, "okex": 70.3, "bybit": 61.5,
+    "gateio": 49.8, "bitfinex": 42.6,
+}  # fmt: skip
 # What is published besides trades: hours between payments, updates a day of the funding rate and since
 # when they are recorded, the same of the open interest.
 _PUBLISHED = """

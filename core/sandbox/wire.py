@@ -26,6 +26,14 @@ class Request:
     raw_path: str = ""
 
     @property
+    def key(self) -> str:
+        """The API key in any of the places the vendor reads it from; headers come first."""
+        scheme, _, key = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() in {"apikey", "bearer", "basic"} and key.strip():
+            return key.strip()
+        return self.headers.get("x-api-key") or self.query.get("api_key", "")
+
+    @property
     def url(self) -> str:
         """Path and query as they were sent."""
         if self.raw_path or not self.query:
@@ -63,17 +71,20 @@ class Refusal(Exception):
         self.info = info
 
 
-def refused(refusal: Refusal, *, as_list: bool) -> Answer:
-    """The answer to a refused request; `Data` is empty in the form the path usually has."""
+def refused(refusal: Refusal, path: str) -> Answer:
+    """The answer to a refused request; `Data` is empty in the form that `path` usually has."""
     error = {
         "type": _ERROR_TYPES.get(refusal.status, 2),
         "message": refusal.message,
         "other_info": refusal.info,
     }
-    body = msgspec.json.encode({"Data": [] if as_list else {}, "Err": error})
-    return Answer(refusal.status, body)
+    body: dict[str, Any] = {"Data": [] if "/historical/" in path else {}}
+    if path.endswith("/metadata"):
+        body["Warn"] = {}
+    return Answer(refusal.status, msgspec.json.encode({**body, "Err": error}))
 
 
-def succeeded(data: Any) -> Answer:
-    """A 200 with `data`, any JSON value."""
-    return Answer(200, msgspec.json.encode({"Data": data, "Err": {}}))
+def succeeded(data: Any, warn: Mapping[str, Any] | None = None) -> Answer:
+    """A 200 with `data`, any JSON value; `warn` on endpoints that may answer in part."""
+    body = {"Data": data} if warn is None else {"Data": data, "Warn": warn}
+    return Answer(200, msgspec.json.encode({**body, "Err": {}}))

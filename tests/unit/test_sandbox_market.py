@@ -8,6 +8,7 @@ import pytest
 from core.sandbox.bars import Bar, joined
 from core.sandbox.catalog import Catalog, Instrument
 from core.sandbox.market import Market
+from core.sandbox.world import Register
 from core.windows import DAY, HOUR, MINUTE
 
 NOW = 1_750_012_345
@@ -161,7 +162,7 @@ def test_the_running_bar_is_a_prefix_of_its_final_self(world: World) -> None:
 def test_fixed_names_exist_in_every_seed(world: World) -> None:
     catalog, _ = world
     found = catalog.instruments
-    assert catalog.find("spot", "kraken", "XXBTZUSD") is found["spot"]["kraken"]["BTC-USD"]
+    assert Register(found, {}, {}).find("spot", "kraken", "XXBTZUSD") is found["spot"]["kraken"]["BTC-USD"]
     assert found["futures"]["binance"]["BTC-USDT-VANILLA-PERPETUAL"].own_id == "BTCUSDT"
     for market in ("binance", "okex", "bybit"):
         assert found["futures"][market]["ETH-USD-INVERSE-PERPETUAL"].status == "ACTIVE"
