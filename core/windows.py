@@ -5,6 +5,7 @@ Every time is an integer of UTC epoch seconds. Every span is `[start, end)`. A l
 Costs follow the number of windows, never the number of bars in them.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -48,6 +49,9 @@ DAY = Grain("1d", 86_400, "DAY", "days")
 HOUR = Grain("1h", 3_600, "HOUR", "hours")
 MINUTE = Grain("1m", 60, "MINUTE", "minutes")
 GRAINS = {grain.name: grain for grain in (DAY, HOUR, MINUTE)}
+
+_SPAN_UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:
@@ -135,6 +139,22 @@ def parse_time(text: str) -> int:
         message = f"{text!r} is not a date or time; write 2024-01-31, 2024-01-31T12:00 or 2024-01-31T12:00:00Z"
         raise ConfigError(message) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def parse_span(text: str) -> int:
+    """Seconds of a length of time such as `90d`, `12h`, `30m` or `2w`. Raises ConfigError for another form."""
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is not a length of time; write 90d, 12h, 30m or 2w")
+    return int(found[1]) * _SPAN_UNITS[found[2]]
+
+
+def parse_since(text: str, now: float) -> int:
+    """The time that `text` names, or the length of time before `now` (UTC epoch seconds), as in `7d`.
+
+    Raises ConfigError.
+    """
+    return int(now) - parse_span(text) if _SPAN.fullmatch(text.strip()) else parse_time(text)
 
 
 def iso(ts: float) -> str:

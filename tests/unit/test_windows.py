@@ -19,6 +19,8 @@ from core.windows import (
     iso,
     merge,
     pages,
+    parse_since,
+    parse_span,
     parse_time,
     subtract,
 )
@@ -232,3 +234,23 @@ def test_bundled_pieces_hold_everything_disjoint_and_within_the_span(found: list
     assert all(newer.end - older.start > span for newer, older in itertools.pairwise(pieces))
     edges = {window.start for window in found} | {piece.end for piece in pieces}
     assert all(piece.start in edges for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90d", 90 * 86_400), (" 12h ", 43_200), ("30m", 1_800), ("2w", 1_209_600)]
+)
+def test_lengths_of_time(text: str, seconds: int) -> None:
+    assert parse_span(text) == seconds
+    assert parse_since(text, 2_000_000_000.9) == 2_000_000_000 - seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "1.5h", "7 d", "7y", "9999999d", "\u0667d"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="90d"):
+        parse_span(text)
+    with pytest.raises(ConfigError, match="not a date or time"):
+        parse_since(text, 0)
+
+
+def test_since_may_name_a_time() -> None:
+    assert parse_since("2024-01-31T12:00", 5) == parse_time("2024-01-31T12:00:00Z")
