@@ -21,6 +21,10 @@ from core.stores.schema import BOOKKEEPING, group_names, select_range, touch, up
 from core.windows import Window, intersect, merge, subtract
 
 ROWS_PER_STATEMENT = 2_000
+WIDENED = (
+    "INSERT INTO widened VALUES (?, ?, ?, ?, ?) "
+    'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = max("end", excluded."end")'
+)
 LATEST = 2**62
 
 
@@ -160,7 +164,8 @@ def _write_restatements(
 ) -> int:
     """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing.
 
-    Neither does filling a bar that an answer with more columns had left out: only values that were there can change.
+    Neither does filling groups that an answer left out, though they had been asked for: only what was there
+    can change. Like all groups that a bar gets later they are written down as such.
     """
     if not pairs:
         return 0
@@ -170,7 +175,12 @@ def _write_restatements(
         asked = _groups_at(covered, old[0])
         values = zip(commit.columns, old[3:], new[1:], strict=True)
         changed = [(name, a, b) for name, a, b in values if a != b and _group_of(commit, name) in asked]
-        if not old[1] or all(a is None for _, a, _ in changed):
+        if not old[1]:
+            continue
+        groups = {_group_of(commit, name) for name, _, _ in changed}
+        if groups <= _left_out(commit, old):
+            bar = Window(old[0], old[0] + commit.grain.seconds)
+            db.executemany(WIDENED, [(commit.series.id, group, *bar, commit.known_at) for group in groups])
             continue
         record = (
             commit.series.id,
@@ -186,6 +196,12 @@ def _write_restatements(
         records,
     )
     return len(records)
+
+
+def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
+    """The groups that a stored (ts, closed, sent_at, *values) has no value of."""
+    groups = [_group_of(commit, name) for name in commit.columns]
+    return set(groups) - {group for group, value in zip(groups, old[3:], strict=True) if value is not None}
 
 
 GAP_FIELDS = ("cause", "sightings", "first_seen", "last_seen", "next_check", "evidence")
@@ -228,7 +244,7 @@ def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inse
     for group in commit.groups:
         for part in intersect(missing(covered, [group], known), before):
             record = (commit.series.id, group, *part, commit.known_at)
-            db.execute("INSERT OR IGNORE INTO widened VALUES (?, ?, ?, ?, ?)", record)
+            db.execute(WIDENED, record)
 
 
 def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window) -> None:

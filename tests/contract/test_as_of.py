@@ -1,0 +1,126 @@
+"""What the store says it knew at a time is what it said then, whatever came later: random histories and their copies."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from core.coverage import Absence, SeriesState, absent
+from core.datasets import FUTURES_OPEN_INTEREST, SPOT_OHLCV, Dataset, SeriesKey
+from core.records import Column, in_groups
+from core.stores import Commit
+from core.stores.export_sql import Question, Row, columns_of, read_bars
+from core.stores.sqlite import SQLiteStore
+from core.windows import MINUTE, Window, clip
+
+SOURCE = "coindesk"
+T0 = 1_750_000_020
+BARS = 24
+
+
+class History:
+    """A vendor that changes its mind, and a store that reads it at odd times, widely, narrowly and late."""
+
+    def __init__(self, store: SQLiteStore, dataset: Dataset, state: SeriesState, chance: random.Random) -> None:
+        self.store = store
+        self.dataset = dataset
+        self.state = state
+        self.chance = chance
+        self.now = T0 + 5 * 60
+        self.values: dict[tuple[int, str], Any] = {}
+        self.idle: set[int] = set()
+
+    def value(self, ts: int, column: Column) -> Any:
+        if column.group in {"OHLC_TRADE", "OHLC_MESSAGE"} and ts in self.idle:
+            return None
+        return column.kind(self.values.setdefault((ts, column.name), self.chance.randint(0, 3)))
+
+    def revise(self) -> None:
+        """Some figures of some bars change, an idle bar has had trades after all, or the other way round."""
+        for ts in self.chance.choices(range(T0, T0 + BARS * 60, 60), k=self.chance.randint(0, 6)):
+            if self.chance.random() < 0.3:
+                self.idle ^= {ts}
+            for column in self.chance.choices(self.dataset.columns, k=self.chance.randint(1, 4)):
+                self.values[ts, column.name] = self.chance.randint(0, 3)
+
+    async def read(self) -> None:
+        """One window, committed as the engine does."""
+        chance = self.chance
+        self.now += chance.choice([1, 7, 60, 240])
+        groups = self.groups()
+        window = self.window()
+        closed_before = MINUTE.floor(self.now - 65)
+        stamps = [ts for ts in range(window.start, min(window.end, self.now), 60) if chance.random() > 0.1]
+        answered = clip(window, Window(window.start, max(window.start, closed_before)))
+        columns = in_groups(self.dataset.columns, groups)
+        commit = Commit(
+            series=self.state,
+            dataset=self.dataset,
+            groups=groups,
+            columns=tuple(column.name for column in columns),
+            window=window,
+            rows=[(ts, *(self.value(ts, column) for column in columns)) for ts in stamps],
+            closed_before=closed_before,
+            known_at=self.now,
+            # Some answers were asked for before others that came first.
+            sent_at=self.now * 1000 - chance.choice([0, 0, 0, 0, 100_000, 1_000_000]),
+            covered=answered if answered.seconds else None,
+            absences=[Absence(hole, "absent") for hole in absent(answered, stamps, MINUTE)],
+            run_id="r",
+        )
+        self.state = (await self.store.commit(commit)).state
+
+    def groups(self) -> tuple[str, ...]:
+        of_values = sorted({column.group for column in self.dataset.columns})
+        asked = {"ID", "MAPPING", *self.chance.sample(of_values, self.chance.randint(1, len(of_values)))}
+        return tuple(name for name in self.dataset.groups if name in asked)
+
+    def window(self) -> Window:
+        start = T0 + self.chance.randrange(BARS - 1) * 60
+        return Window(start, start + self.chance.randint(1, BARS - (start - T0) // 60) * 60)
+
+    async def exported(self, **question: Any) -> list[Row]:
+        view = f"{self.dataset.name}_1m"
+
+        def read(db: Any) -> list[Row]:
+            asked = Question(tuple(columns_of(db, view)), **question)
+            return list(read_bars(db, self.dataset, MINUTE, self.state.id, asked, asked.window))
+
+        return await self.store._db.run(read)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SQLiteStore]:
+    opened = await SQLiteStore.open("sqlite:///:memory:")
+    yield opened
+    await opened.close()
+
+
+async def begin(store: SQLiteStore, dataset: Dataset, seed: int) -> History:
+    key = SeriesKey(dataset.name, "kraken", f"BTC-USD-{seed}", "1m")
+    [state] = await store.series(SOURCE, [key])
+    return History(store, dataset, state, random.Random(seed))
+
+
+SEEDS = [pytest.param(0, 40, id="few"), pytest.param(40, 600, id="many", marks=pytest.mark.slow)]
+
+
+def diffs(found: Sequence[Row], then: Sequence[Row]) -> list[tuple[Row, Row]]:
+    return [(a, b) for a, b in zip(found, then, strict=False) if a != b][:3]
+
+
+@pytest.mark.parametrize(("first", "last"), SEEDS)
+@pytest.mark.parametrize("dataset", [SPOT_OHLCV, FUTURES_OPEN_INTEREST], ids=lambda dataset: dataset.name)
+async def test_as_of_equals_a_copy_taken_then(store: SQLiteStore, dataset: Dataset, first: int, last: int) -> None:
+    for seed in range(first, last):
+        history = await begin(store, dataset, seed)
+        copies: list[tuple[int, list[Row]]] = [(T0, [])]
+        for _ in range(history.chance.randint(4, 25)):
+            history.revise()
+            await history.read()
+            if history.chance.random() < 0.4:
+                copies.append((history.now, await history.exported()))
+        for at, then in copies:
+            found = await history.exported(as_of=at)
+            assert found == then, f"seed {seed}, as of {at}: {len(found)} rows for {len(then)}: {diffs(found, then)}"
