@@ -10,6 +10,7 @@ from click.exceptions import ClickException
 from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
 from core.cli.context import remember, words
+from core.cli.describe import describe
 from core.cli.gaps import gaps
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
@@ -58,6 +59,7 @@ app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.
 app.command("status", rich_help_panel=LOOK)(status)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(look.series, name="series", rich_help_panel=LOOK)
+app.command("describe", rich_help_panel=LOOK)(describe)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)
