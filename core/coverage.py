@@ -64,6 +64,7 @@ class SeriesState:
     read again. Bars before `pruned_before` were kept once and are not wanted back. `page_checked` is when
     the newest bars were last read as a full page, `audit_from` and `audited_at` say where the rolling
     audit of the history goes on and when it last did. `blocked` says why the series must not be written.
+    `refreshed` is when the last full answer of a list was stored, by our clock.
     """
 
     id: int
@@ -81,6 +82,7 @@ class SeriesState:
     audit_from: int | None = None
     audited_at: int | None = None
     blocked: str | None = None
+    refreshed: int | None = None
 
 
 def missing(span: Window, groups: Iterable[str], covered: Iterable[Covered]) -> list[Window]:

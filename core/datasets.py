@@ -11,7 +11,7 @@ from typing import NamedTuple
 from core import records
 from core.errors import ConfigError
 from core.records import Column
-from core.references import REFERENCES, Reference
+from core.references import FUTURES_INSTRUMENTS, INDEX_INSTRUMENTS, REFERENCES, SPOT_INSTRUMENTS, Reference
 from core.text import clean
 from core.windows import DAY, HOUR, MINUTE, Grain
 
@@ -104,7 +104,7 @@ SPOT_OHLCV = Dataset(
     default_groups=("ID", "MAPPING", "OHLC", "TRADE", "VOLUME"),
     columns=records.SPOT_OHLCV,
     constants=records.SPOT_CONSTANTS,
-    markets=("coinbase", "binance", "kraken"),
+    markets=SPOT_INSTRUMENTS.markets,
     default_count=100,
 )
 FUTURES_OHLCV = Dataset(
@@ -117,7 +117,7 @@ FUTURES_OHLCV = Dataset(
     default_groups=("ID", "MAPPING", "OHLC", "TRADE", "VOLUME"),
     columns=records.FUTURES_OHLCV,
     constants=records.FUTURES_CONSTANTS,
-    markets=("binance", "okex", "bybit"),
+    markets=FUTURES_INSTRUMENTS.markets,
     default_count=50,
 )
 _MESSAGE_GROUPS = ("ID", "MAPPING", "MAPPING_ADVANCED", "OHLC", "OHLC_MESSAGE", "MESSAGE")
@@ -132,7 +132,7 @@ FUTURES_FUNDING_RATE = Dataset(
     default_groups=("ID", "MAPPING", "VALUE", "OHLC", "MESSAGE"),
     columns=records.FUNDING_RATE,
     constants=records.FUTURES_CONSTANTS,
-    markets=FUTURES_OHLCV.markets,
+    markets=FUTURES_INSTRUMENTS.markets,
     default_count=50,
     positive=False,
 )
@@ -146,7 +146,7 @@ FUTURES_OPEN_INTEREST = Dataset(
     default_groups=("ID", "MAPPING", "OHLC", "MESSAGE"),
     columns=records.OPEN_INTEREST,
     constants=records.FUTURES_CONSTANTS,
-    markets=FUTURES_OHLCV.markets,
+    markets=FUTURES_INSTRUMENTS.markets,
     default_count=50,
     derived=(("open_interest", "close_settlement"), ("open_interest_quote", "close_quote")),
 )
@@ -160,7 +160,7 @@ INDICES_OHLCV = Dataset(
     default_groups=("ID", "OHLC", "MESSAGE", "VOLUME"),
     columns=records.INDEX_OHLCV,
     constants=records.INDEX_CONSTANTS,
-    markets=("cadli",),
+    markets=INDEX_INSTRUMENTS.markets,
     default_count=50,
 )
 DATASETS = {

@@ -1,9 +1,10 @@
-"""Reference data: what assets, exchanges and instruments are. The four metadata data types, as values.
+"""Reference data: what assets, exchanges and instruments are. The metadata data types, as values.
 
 One table a data type holds an entity a row, with every field of the contract as a column (sections 1.13
 to 1.15); lists and objects are kept as JSON text. A field whose group is `MAPPING` comes from the entry's
 INSTRUMENT_MAPPING. What moves by itself (counters, last trades, prices) is refreshed in place; any other
-difference is a change worth a dated row.
+difference is a change worth a dated row. Instruments of index families are kept the same way, without
+being a data type of their own: selections need them.
 """
 
 from dataclasses import dataclass
@@ -222,14 +223,34 @@ ASSET = (
     *columns_of("TOPLIST_RANK", list, "toplist_base_rank"),
 )
 
+INDEX_INSTRUMENT = (
+    *_INSTRUMENT,
+    *columns_of("ENTRY", bool, "has_index_updates has_index_composition_updates"),
+    *columns_of(
+        "ENTRY",
+        int,
+        "first_index_update_timestamp first_index_composition_update_timestamp last_index_update_timestamp "
+        "last_index_composition_update_timestamp total_index_updates total_index_composition_updates",
+    ),
+    *columns_of("ENTRY", list, "components"),
+    *columns_of("ENTRY", float, "outlier_exclusion_percentage"),
+    *columns_of(
+        "ENTRY",
+        int,
+        "oldest_historical_day_data_timestamp oldest_historical_index_composition_update_timestamp",
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One metadata data type.
+    """One kind of list.
 
-    `kinds` are the vendor's families that are asked (each a list of its own), `place` and `entity` the
-    columns that say where and what a row is about, `identity` the column with the asset id that never
-    changes, `moving` the columns that are refreshed without counting as a change.
+    `kinds` are the families whose series a row tells about; `place` and `entity` the columns that say where and
+    what a row is, `identity` those with asset ids that no renaming changes, `tenor` those that tell
+    contracts of the same assets apart, `symbol` the exchange's own name, `status` whether it is alive.
+    `moving` columns are refreshed without counting as a change. A `paged` list is asked for a page at a
+    time, and what is missing from a page is not gone.
     """
 
     name: str
@@ -237,9 +258,19 @@ class Reference:
     kinds: tuple[str, ...]
     place: str
     entity: str
-    identity: str | None
     columns: tuple[Column, ...]
     moving: frozenset[str]
+    identity: tuple[str, ...] = ()
+    tenor: tuple[str, ...] = ()
+    symbol: str | None = None
+    status: str = "instrument_status"
+    markets: tuple[str, ...] = ()
+    paged: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of a row of the list, what it is about first."""
+        return tuple(dict.fromkeys((self.entity, *(column.name for column in self.columns))))
 
 
 def _moving(columns: tuple[Column, ...], groups: frozenset[str], starts: tuple[str, ...]) -> frozenset[str]:
@@ -247,20 +278,24 @@ def _moving(columns: tuple[Column, ...], groups: frozenset[str], starts: tuple[s
 
 
 _COUNTERS = ("total_", "last_", "updated_")
+TOP_LIST = "top"
+TOP_LIST_PAGE = 100
 
 ASSET_METADATA = Reference(
     name="asset_metadata",
     title="Asset metadata",
-    kinds=("asset",),
+    kinds=("index",),
     place="source",
     entity="symbol",
-    identity="id",
     columns=ASSET,
     moving=_moving(
         ASSET,
         frozenset({"SUPPLY", "MKT_CAP", "PRICE", "VOLUME", "CHANGE", "TOPLIST_RANK", "INTERNAL"}),
         (*_COUNTERS, "reserves_"),
     ),
+    identity=("id",),
+    status="asset_status",
+    paged=True,
 )
 EXCHANGE_METADATA = Reference(
     name="exchange_metadata",
@@ -268,9 +303,10 @@ EXCHANGE_METADATA = Reference(
     kinds=("spot", "futures"),
     place="exchange_type",
     entity="market",
-    identity="id",
     columns=EXCHANGE,
     moving=_moving(EXCHANGE, frozenset({"INSTRUMENT_SUMMARY", "INTERNAL"}), _COUNTERS),
+    identity=("id",),
+    status="exchange_status",
 )
 SPOT_INSTRUMENTS = Reference(
     name="spot_instruments",
@@ -278,9 +314,11 @@ SPOT_INSTRUMENTS = Reference(
     kinds=("spot",),
     place="market",
     entity="instrument",
-    identity="base_id",
     columns=SPOT_INSTRUMENT,
     moving=_moving(SPOT_INSTRUMENT, frozenset(), _COUNTERS),
+    identity=("base_id", "quote_id"),
+    symbol="exchange_symbol",
+    markets=("coinbase", "binance", "kraken"),
 )
 FUTURES_INSTRUMENTS = Reference(
     name="futures_instruments",
@@ -288,11 +326,28 @@ FUTURES_INSTRUMENTS = Reference(
     kinds=("futures",),
     place="market",
     entity="instrument",
-    identity="index_underlying_id",
     columns=FUTURES_INSTRUMENT,
     moving=_moving(FUTURES_INSTRUMENT, frozenset(), _COUNTERS),
+    identity=("index_underlying_id", "quote_currency_id"),
+    # An exchange may write every quarter's contract with one name of its own.
+    tenor=("denomination_type", "contract_expiration_ts", "settlement_currency_id"),
+    symbol="exchange_symbol",
+    markets=("binance", "okex", "bybit"),
+)
+INDEX_INSTRUMENTS = Reference(
+    name="index_instruments",
+    title="Index instruments",
+    kinds=("index",),
+    place="market",
+    entity="instrument",
+    columns=INDEX_INSTRUMENT,
+    moving=_moving(INDEX_INSTRUMENT, frozenset(), (*_COUNTERS, "components", "oldest_")),
+    symbol="exchange_symbol",
+    markets=("cadli",),
 )
 REFERENCES = {
     reference.name: reference
     for reference in (ASSET_METADATA, EXCHANGE_METADATA, SPOT_INSTRUMENTS, FUTURES_INSTRUMENTS)
 }
+LISTS = {**REFERENCES, INDEX_INSTRUMENTS.name: INDEX_INSTRUMENTS}
+INSTRUMENT_LISTS = {"spot": SPOT_INSTRUMENTS, "futures": FUTURES_INSTRUMENTS, "index": INDEX_INSTRUMENTS}

@@ -1,4 +1,4 @@
-"""Where data comes from: the Source protocol, what it returns, and the cache in front of listings."""
+"""Where data comes from: the Source protocol, and what it returns."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -15,6 +15,7 @@ from core.failpoints import failpoint
 from core.windows import Window
 
 T = TypeVar("T")
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,22 @@ class Page:
     server_time: int
     rejected: list[RejectedRow] = field(default_factory=list)
     constants: Callable[[], dict[str, Any]] = dict
+
+
+@dataclass(slots=True)
+class Listing:
+    """One answered list of reference data: a `Row` an entity, values by the columns of its `Reference`.
+
+    `total` is how many entities the whole list has, of which a page is a part; `unreadable` names those
+    whose rows were rejected, `notes` say which values were kept out of rows that are there.
+    """
+
+    rows: list[Row]
+    server_time: int
+    total: int
+    rejected: list[RejectedRow] = field(default_factory=list)
+    notes: list[RejectedRow] = field(default_factory=list)
+    unreadable: frozenset[str] = frozenset()
 
 
 class Recorded(msgspec.Struct, frozen=True, array_like=True):
@@ -90,6 +107,14 @@ class AssetPage(msgspec.Struct, frozen=True):
     is_last: bool
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """An exchange; `grade` is the vendor's benchmark of its spot markets (AA to F), None where it gives none."""
+
+    market: str
+    status: str = "ACTIVE"
+    grade: str | None = None
+
+
 class Source(Protocol):
     """A vendor. Every call is one request: no retries, no waiting, no clock; the runner does that.
 
@@ -103,11 +128,22 @@ class Source(Protocol):
     calls: int
 
     def now(self) -> float:
-        """The vendor's time in UTC epoch seconds: its last `Date` plus the time since, else our clock's."""
+        """The vendor's time in UTC epoch seconds: its last `Date` plus the time since, else what was assumed."""
+        ...
+
+    def assume(self, now: float) -> None:
+        """What the vendor's time should be, as far as a store can tell; without it, it is our clock's."""
         ...
 
     async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
         """The bars that start in `window`; NothingBefore when the history starts later."""
+        ...
+
+    async def listing(self, key: SeriesKey) -> Listing:
+        """A list of reference data: every instrument of a market, all exchanges of a kind, a page of the top assets.
+
+        Inactive instruments are included; assets come by 30-day spot quote volume, 100 a page, first page 1.
+        """
         ...
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:

@@ -8,23 +8,26 @@ from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import msgspec
-
 from core.clock import Clock, LoopClock
 from core.datasets import Dataset, SeriesKey
 from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Transient, Unauthorized
 from core.failpoints import failpoint
 from core.limits import exhausted_wait
 from core.records import in_groups
-from core.sources import Asset, AssetPage, Instrument, Page, Recorded
+from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST_PAGE
+from core.sources import AssetPage, Instrument, Listing, Page
 from core.sources.decode import ErrorInfo, decode_error, decode_page, first_row, malformed
 from core.sources.http import Answer, HttpClient, HttpOptions
+from core.sources.listing import asset_page, decode_listing, instrument_of
 from core.text import clean, is_name
 from core.windows import GRAINS, Window
 
 SANDBOX_HEADER = "X-Tapewatch-Sandbox"
-TOP_LIST_PAGE = 100
-MARKETS_PATH = {"spot": "/spot/v1/markets", "futures": "/futures/v1/markets", "index": "/index/cc/v1/markets"}
+INSTRUMENTS_PATH = {
+    "spot_instruments": "/spot/v1/markets/instruments",
+    "futures_instruments": "/futures/v1/markets/instruments",
+    "index_instruments": "/index/cc/v1/markets/instruments",
+}
 LARGEST_ID = 2**53
 VOLUME_30D = "SPOT_MOVING_30_DAY_QUOTE_VOLUME_USD"
 ALL_STATUSES = "ACTIVE,IGNORED,RETIRED,EXPIRED,READY_FOR_DECOMMISSIONING,RETIRED_UNMAPPED"
@@ -50,6 +53,7 @@ class CoinDeskSource:
         self._observe = observe
         self._clock = clock or LoopClock()
         self._anchor: tuple[float, float] | None = None
+        self._has_heard = False
         self.origin = ""
         self.calls = 0
 
@@ -58,6 +62,10 @@ class CoinDeskSource:
             return self._clock.wall()
         date, heard_at = self._anchor
         return date + self._clock.monotonic() - heard_at
+
+    def assume(self, now: float) -> None:
+        if not self._has_heard:
+            self._anchor = (now, self._clock.monotonic())
 
     async def history(self, dataset: Dataset, key: SeriesKey, window: Window, groups: Sequence[str]) -> Page:
         grain = GRAINS[key.interval]
@@ -75,29 +83,19 @@ class CoinDeskSource:
             raise Transient(f"the vendor answered 200 with an error: {clean(err.message) or 'without a message'}")
         return Page(rows, self._date(answer), rejected, lambda: _constants(dataset, key, groups, answer.body))
 
+    async def listing(self, key: SeriesKey) -> Listing:
+        path, params = _listing_request(key)
+        answer = await self._get(path, params)
+        return decode_listing(key, answer.body, self._date(answer))
+
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        answer = await self._get(
-            f"{MARKETS_PATH[kind]}/instruments",
-            {"market": market, "instrument_status": ALL_STATUSES, "groups": "ID"},
-        )
-        listing = _decode(answer.body, _Listing)
-        entries = listing.Data.get(market, _Market()).instruments
-        return [_instrument(kind, market, name, entry) for name, entry in entries.items() if is_name(name)]
+        reference = INSTRUMENT_LISTS[kind]
+        listing = await self.listing(SeriesKey(reference.name, market))
+        return [instrument_of(reference.name, market, row) for row in listing.rows]
 
     async def top_assets(self, page: int) -> AssetPage:
-        answer = await self._get(
-            "/asset/v1/top/list",
-            {
-                "page": str(page),
-                "page_size": str(TOP_LIST_PAGE),
-                "sort_by": VOLUME_30D,
-                "sort_direction": "DESC",
-                "groups": "ID,VOLUME",
-            },
-        )
-        top = _decode(answer.body, _TopList).Data
-        assets = [Asset(row.ID, row.SYMBOL, row.volume or 0.0) for row in top.LIST if is_name(row.SYMBOL)]
-        return AssetPage(assets, is_last=not top.LIST or page * TOP_LIST_PAGE >= top.STATS.TOTAL_ASSETS)
+        listing = await self.listing(SeriesKey(ASSET_METADATA.name, "top", str(page)))
+        return asset_page(page, listing.rows, listing.total)
 
     async def rate_limit(self) -> None:
         await self._get("/admin/v2/rate/limit", {})
@@ -118,6 +116,7 @@ class CoinDeskSource:
     def _learn(self, answer: Answer) -> None:
         if (date := _parse_date(answer.headers)) is not None:
             self._anchor = (date, self._clock.monotonic())
+            self._has_heard = True
         mark = answer.headers.get(SANDBOX_HEADER)
         # A proxy's error page carries neither: it says nothing about who answers.
         if mark is not None or "X-RateLimit-Limit" in answer.headers:
@@ -186,112 +185,11 @@ def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: by
     return found
 
 
-class _Mapping(msgspec.Struct):
-    BASE: str | None = None
-    QUOTE: str | None = None
-    BASE_ID: int | None = None
-    QUOTE_ID: int | None = None
-    INDEX_UNDERLYING: str | None = None
-    QUOTE_CURRENCY: str | None = None
-    INDEX_UNDERLYING_ID: int | None = None
-    QUOTE_CURRENCY_ID: int | None = None
-
-
-class _Entry(msgspec.Struct):
-    INSTRUMENT: str = ""
-    INSTRUMENT_STATUS: str = "ACTIVE"
-    INSTRUMENT_MAPPING: _Mapping | None = None
-    HAS_TRADES_SPOT: bool = True
-    FIRST_TRADE_SPOT_TIMESTAMP: int | None = None
-    LAST_TRADE_SPOT_TIMESTAMP: int | None = None
-    TOTAL_TRADES_SPOT: int | None = None
-    HAS_TRADES_FUTURES: bool = True
-    FIRST_TRADE_FUTURES_TIMESTAMP: int | None = None
-    LAST_TRADE_FUTURES_TIMESTAMP: int | None = None
-    TOTAL_TRADES_FUTURES: int | None = None
-    HAS_FUNDING_RATE_UPDATES: bool = False
-    FIRST_FUNDING_RATE_UPDATE_TIMESTAMP: int | None = None
-    LAST_FUNDING_RATE_UPDATE_TIMESTAMP: int | None = None
-    HAS_OPEN_INTEREST_UPDATES: bool = False
-    FIRST_OPEN_INTEREST_UPDATE_TIMESTAMP: int | None = None
-    LAST_OPEN_INTEREST_UPDATE_TIMESTAMP: int | None = None
-    CONTRACT_EXPIRATION_TS: int | None = None
-    HAS_INDEX_UPDATES: bool = True
-    FIRST_INDEX_UPDATE_TIMESTAMP: int | None = None
-    LAST_INDEX_UPDATE_TIMESTAMP: int | None = None
-    TOTAL_INDEX_UPDATES: int | None = None
-
-
-# What an instrument of each kind may have a history of: the feature and the middle of its fields' names.
-FEATURES = {
-    "spot": {"trades": ("HAS_TRADES_SPOT", "TRADE_SPOT")},
-    "futures": {
-        "trades": ("HAS_TRADES_FUTURES", "TRADE_FUTURES"),
-        "funding_rate": ("HAS_FUNDING_RATE_UPDATES", "FUNDING_RATE_UPDATE"),
-        "open_interest": ("HAS_OPEN_INTEREST_UPDATES", "OPEN_INTEREST_UPDATE"),
-    },
-    "index": {"index": ("HAS_INDEX_UPDATES", "INDEX_UPDATE")},
-}
-TRADES = {"spot": "TOTAL_TRADES_SPOT", "futures": "TOTAL_TRADES_FUTURES", "index": "TOTAL_INDEX_UPDATES"}
-
-
-class _Market(msgspec.Struct):
-    instruments: dict[str, _Entry] = {}
-
-
-class _Listing(msgspec.Struct):
-    Data: dict[str, _Market]
-
-
-class _TopAsset(msgspec.Struct):
-    ID: int
-    SYMBOL: str
-    volume: float | None = msgspec.field(default=None, name=VOLUME_30D)
-
-
-class _Stats(msgspec.Struct):
-    TOTAL_ASSETS: int
-
-
-class _Top(msgspec.Struct):
-    STATS: _Stats
-    LIST: list[_TopAsset]
-
-
-class _TopList(msgspec.Struct):
-    Data: _Top
-
-
-def _decode(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(str(error), body) from error
-
-
-def _instrument(kind: str, market: str, name: str, entry: _Entry) -> Instrument:
-    mapping = entry.INSTRUMENT_MAPPING or _Mapping()
-    # An index is named BASE-QUOTE and has no currencies of its own (contract 1.12).
-    base, _, quote = name.partition("-") if kind == "index" else ("", "", "")
-    return Instrument(
-        market=market,
-        name=name,
-        exchange_symbol=clean(entry.INSTRUMENT),
-        status=entry.INSTRUMENT_STATUS,
-        base=mapping.BASE or mapping.INDEX_UNDERLYING or base,
-        quote=mapping.QUOTE or mapping.QUOTE_CURRENCY or quote,
-        history=_history(kind, entry),
-        trades=getattr(entry, TRADES[kind]) or 0,
-        perpetual=name.endswith("-PERPETUAL"),
-        base_id=mapping.BASE_ID if mapping.BASE_ID is not None else mapping.INDEX_UNDERLYING_ID,
-        quote_id=mapping.QUOTE_ID if mapping.QUOTE_ID is not None else mapping.QUOTE_CURRENCY_ID,
-        expires=entry.CONTRACT_EXPIRATION_TS,
-    )
-
-
-def _history(kind: str, entry: _Entry) -> dict[str, Recorded]:
-    return {
-        feature: Recorded(getattr(entry, f"FIRST_{field}_TIMESTAMP"), getattr(entry, f"LAST_{field}_TIMESTAMP"))
-        for feature, (has, field) in FEATURES[kind].items()
-        if getattr(entry, has)
-    }
+def _listing_request(key: SeriesKey) -> tuple[str, dict[str, str]]:
+    if key.data_type == ASSET_METADATA.name:
+        page = {"page": key.instrument, "page_size": str(TOP_LIST_PAGE)}
+        return "/asset/v1/top/list", {**page, "sort_by": VOLUME_30D, "sort_direction": "DESC"}
+    if key.data_type == EXCHANGE_METADATA.name:
+        return f"/{key.market}/v2/markets", {}
+    statuses = {"market": key.market, "instrument_status": ALL_STATUSES, "groups": "ID"}
+    return INSTRUMENTS_PATH[key.data_type], statuses

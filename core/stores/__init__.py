@@ -10,6 +10,7 @@ from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
 from core.sources import RejectedRow
+from core.stores.catalog import Lists
 from core.stores.selection import Selection
 from core.text import shown_url
 from core.windows import GRAINS, Grain, Window
@@ -99,7 +100,7 @@ class RunSeries:
     error: str = ""
 
 
-class Store(Protocol):
+class Store(Lists, Protocol):
     """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that.
 
     Methods raise the classes of `core.errors.StoreError` and nothing else.
@@ -143,6 +144,10 @@ class Store(Protocol):
 
     async def damaged(self, source: str, selection: Selection) -> list[Damaged]:
         """The selected series that have gaps or failed windows, by name."""
+        ...
+
+    async def prune(self, data_type: str, interval: str, before: int) -> int:
+        """Delete the bars of these series before that time and remember it; how many went. Coverage stays."""
         ...
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 
 from core.datasets import DATASETS, Dataset
 from core.records import Column
-from core.references import REFERENCES, Reference
+from core.references import LISTS, Reference
 from core.windows import GRAINS, Grain
 
 BOOKKEEPING = ("series_id", "closed", "known_at", "sent_at")
@@ -99,7 +99,7 @@ def create_everything() -> str:
     for dataset in DATASETS.values():
         parts.append(create_rows_table(dataset))
         parts += [create_view(dataset, grain) for grain in GRAINS.values()]
-    for reference in REFERENCES.values():
+    for reference in LISTS.values():
         parts += [create_reference_table(reference), create_reference_index(reference)]
     return "\n\n".join(parts) + "\n"
 

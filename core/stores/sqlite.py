@@ -22,9 +22,12 @@ from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores import Commit, Damaged, RunRecord, RunSeries, Written, sqlite_path
+from core.stores.catalog_sql import describe_series
 from core.stores.explain_sql import write_causes
+from core.stores.house_sql import drop, prune
 from core.stores.migrate import check, check_current, migrate, migrations
 from core.stores.selection import Selection
+from core.stores.sqlite_lists import SQLiteLists
 from core.stores.window_sql import (
     QUARANTINE,
     read_gaps,
@@ -64,12 +67,12 @@ class _Connection(aiosqlite.Connection):
             raise StoreError(f"the database failed: {error}") from error
 
 
-class SQLiteStore:
+class SQLiteStore(SQLiteLists):
     """Implements `core.stores.Store` for one file (or `:memory:` in tests); `wall` is the clock for stamps."""
 
     def __init__(self, url: str, connection: _Connection, wall: Wall, *, is_read_only: bool = False) -> None:
         self.url = url
-        self._db = connection
+        self._db: _Connection = connection
         self._wall = wall
         self._is_read_only = is_read_only
 
@@ -153,9 +156,12 @@ class SQLiteStore:
         if runs or series or alerts:
             await self._db.run(_journal, runs, series, alerts)
 
-    async def drop(self, key: SeriesKey) -> int:
-        """Delete a series of any source with everything about it; the rows that went."""
-        return await self._db.run(_drop, key)
+    async def prune(self, data_type: str, interval: str, before: int) -> int:
+        return await self._db.run(prune, data_type, interval, before)
+
+    async def drop(self, key: SeriesKey) -> dict[str, int]:
+        """Delete a series with everything about it; the rows that went by table."""
+        return await self._db.run(drop, key)
 
     async def close(self) -> None:
         await self._db.close()
@@ -191,13 +197,9 @@ def _claim(db: sqlite3.Connection, origin: str, is_read_only: bool) -> str:
     return origin if found is None else str(found[0])
 
 
-OF_SERIES = (
-    *("coverage", "gap", "quarantine", "restatement", "unsettled", "widened", "failed_fetch", "finding"),
-    "series_name",
-)
 SERIES_FIELDS = (
     "id, data_type, market, instrument, interval, exchange_symbol, history_start, last_bar, rows, type IS NOT NULL, "
-    "pruned_before, page_checked, audit_from, audited_at, blocked"
+    "pruned_before, page_checked, audit_from, audited_at, blocked, refreshed"
 )
 
 
@@ -224,7 +226,9 @@ def _series(db: sqlite3.Connection, source: str, key: SeriesKey, created: int | 
         "INSERT INTO series (source, data_type, market, instrument, interval, created) VALUES (?, ?, ?, ?, ?, ?)",
         (source, *key, created),
     )
-    return SeriesState(cursor.lastrowid or 0, key)
+    describe_series(db, cursor.lastrowid or 0, source, key)
+    made = db.execute(f"SELECT {SERIES_FIELDS} FROM series WHERE id = ?", (cursor.lastrowid,)).fetchone()
+    return load_series(db, made)
 
 
 def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
@@ -246,6 +250,7 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
         audit_from=row[12],
         audited_at=row[13],
         blocked=row[14],
+        refreshed=row[15],
     )
 
 
@@ -291,21 +296,6 @@ def _unexplained_gaps(db: sqlite3.Connection, data_type: str, interval: str) -> 
         "WHERE data_type = ? AND interval = ? AND sightings = 1"
     )
     return int(db.execute(query, (data_type, interval)).fetchone()[0])
-
-
-def _drop(db: sqlite3.Connection, key: SeriesKey) -> int:
-    where = "data_type = ? AND market = ? AND instrument = ? AND interval = ?"
-    rows = 0
-    with transaction(db):
-        found = db.execute(f"SELECT id FROM series WHERE {where}", key).fetchall()
-        if not found:
-            raise StoreError(f"{key} is not stored; see: tapewatch series list")
-        for (series_id,) in found:
-            rows += db.execute(f"DELETE FROM {key.data_type} WHERE series_id = ?", (series_id,)).rowcount
-            for table in OF_SERIES:
-                db.execute(f"DELETE FROM {table} WHERE series_id = ?", (series_id,))
-            db.execute("DELETE FROM series WHERE id = ?", (series_id,))
-    return rows
 
 
 def _journal(

@@ -566,9 +566,12 @@ async def test_names_in_listings_are_names() -> None:
     assert assets.is_last
 
 
-async def test_a_market_that_is_not_in_the_listing_has_no_instruments() -> None:
-    async with RawServer(answering(b'{"Data":{},"Err":{}}')) as server, client(server.url) as source:
-        assert await source.instruments("spot", "kraken") == []
+@pytest.mark.parametrize("body", [b'{"Data":{},"Err":{}}', b'{"Data":{"coinbase":{"instruments":{}}},"Err":{}}'])
+async def test_a_listing_without_the_market_asked_for_is_no_listing(body: bytes) -> None:
+    """Taken for an empty one, it would make every instrument look delisted."""
+    async with RawServer(answering(body)) as server, client(server.url) as source:
+        with pytest.raises(Malformed, match="does not name kraken"):
+            await source.listing(SeriesKey("spot_instruments", "kraken"))
 
 
 def constants_body(first: dict[str, Any]) -> bytes:

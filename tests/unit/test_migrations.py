@@ -11,7 +11,7 @@ import pytest
 from core.coverage import Gap
 from core.datasets import DATASETS, SeriesKey
 from core.errors import StoreBusy, StoreError, StoreRefused
-from core.references import REFERENCES
+from core.references import LISTS
 from core.stores.lock import EngineLock, Holder, describe, lock_path, read_holder
 from core.stores.migrate import Migration, check, migrate, migrations, statements
 from core.stores.reading import reading
@@ -62,7 +62,7 @@ def test_the_migrations_make_what_the_data_types_say(db: sqlite3.Connection) -> 
     made, wanted = schema(db), schema(derived)
     derived.close()
     del wanted["series"]
-    assert len(wanted) == len(DATASETS) * (1 + len(GRAINS)) + 2 * len(REFERENCES)
+    assert len(wanted) == len(DATASETS) * (1 + len(GRAINS)) + 2 * len(LISTS)
     for name, sql in wanted.items():
         assert words(made[name]) == words(sql), name
 

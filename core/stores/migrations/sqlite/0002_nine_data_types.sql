@@ -2,6 +2,7 @@
 
 ALTER TABLE series ADD COLUMN blocked TEXT;
 ALTER TABLE series ADD COLUMN refreshed INTEGER;
+ALTER TABLE series ADD COLUMN total INTEGER;
 ALTER TABLE series ADD COLUMN pruned_before INTEGER;
 ALTER TABLE series ADD COLUMN page_checked INTEGER;
 ALTER TABLE series ADD COLUMN audit_from INTEGER;
@@ -609,3 +610,36 @@ CREATE TABLE futures_instruments (
 ) STRICT;
 
 CREATE INDEX futures_instruments_by_name ON futures_instruments (source, market, instrument);
+
+CREATE TABLE index_instruments (
+    entity_id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    list_id INTEGER NOT NULL REFERENCES series (id),
+    list_rank INTEGER NOT NULL,
+    market TEXT NOT NULL,
+    instrument TEXT NOT NULL,
+    is_listed INTEGER NOT NULL CHECK (is_listed IN (0, 1)),
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    type TEXT,
+    instrument_status TEXT,
+    exchange_symbol TEXT,
+    histo_shard TEXT,
+    transform_function TEXT,
+    mapping_created_on INTEGER,
+    has_index_updates INTEGER,
+    has_index_composition_updates INTEGER,
+    first_index_update_timestamp INTEGER,
+    first_index_composition_update_timestamp INTEGER,
+    last_index_update_timestamp INTEGER,
+    last_index_composition_update_timestamp INTEGER,
+    total_index_updates INTEGER,
+    total_index_composition_updates INTEGER,
+    components TEXT,
+    outlier_exclusion_percentage REAL,
+    oldest_historical_day_data_timestamp INTEGER,
+    oldest_historical_index_composition_update_timestamp INTEGER
+) STRICT;
+
+CREATE INDEX index_instruments_by_name ON index_instruments (source, market, instrument);

@@ -1,0 +1,396 @@
+"""One answered list of reference data as one SQLite transaction. Synchronous, like `window_sql`.
+
+An entity keeps its row for good: what is not listed any more is marked, and a new name is a new value of
+the same row. Names of series follow those of their instruments.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.datasets import DATASETS, SeriesKey
+from core.errors import Malformed
+from core.failpoints import failpoint
+from core.references import INSTRUMENT_LISTS, LISTS, Reference
+from core.sources import Row
+from core.stores.catalog import (
+    ListedChange,
+    ListingCommit,
+    ListingWritten,
+    Recorded,
+    Reuse,
+    StoredList,
+)
+from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
+from core.stores.window_sql import forget_failed, transaction
+from core.windows import Window, iso
+
+BELIEVED_SHARE = 0.5
+DOUBTED_FROM = 20
+ENTITY = ("entity_id", "is_listed", "last_seen")
+
+
+def write_listing(db: sqlite3.Connection, commit: ListingCommit, now: int) -> ListingWritten:
+    """Raises Malformed for an answer that cannot be the whole list; `now` is our clock in UTC epoch seconds."""
+    with transaction(db):
+        failpoint("tx_begin")
+        writer = _Writer(db, commit)
+        matched = writer.match()
+        changes = writer.write(matched)
+        failpoint("tx_rows")
+        _write_quarantine(db, commit)
+        forget_failed(db, commit.series.id, page_of(commit.series.key))
+        rows = _write_list(db, commit, now)
+        failpoint("tx_cursor")
+    changed = {recorded.entity_id for recorded in changes} & {entity.id for _, entity in matched.known}
+    return ListingWritten(
+        replace(commit.series, rows=rows, refreshed=now),
+        inserted=len(matched.fresh),
+        updated=len(changed),
+        unchanged=len(matched.known) - len(changed),
+        quarantined=len(commit.listing.rejected),
+        changes=tuple(changes),
+        reused=tuple(writer.reused),
+        kept=tuple(writer.kept),
+    )
+
+
+def page_of(key: SeriesKey) -> Window:
+    """The place of a list among the pages it is asked for in."""
+    page = int(key.instrument or 1)
+    return Window(page, page + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the entities of a list are, as a condition on its table."""
+
+    reference: Reference
+    source: str
+    key: SeriesKey
+
+    @property
+    def where(self) -> str:
+        return "source = ?" if self.reference.place == "source" else f"source = ? AND {self.reference.place} = ?"
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return (self.source,) if self.reference.place == "source" else (self.source, self.key.market)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What every row of the place has in common."""
+        return {"source": self.source, **({} if self.reference.place == "source" else self._place)}
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {self.reference.place: self.key.market}
+
+
+class _Writer:
+    def __init__(self, db: sqlite3.Connection, commit: ListingCommit) -> None:
+        self.reused: list[Reuse] = []
+        self.kept: list[str] = []
+        self._db = db
+        self._commit = commit
+        self._listing = commit.listing
+        self._reference = LISTS[commit.series.key.data_type]
+        self._place = _Place(self._reference, commit.source, commit.series.key)
+        self._known = self._read_known()
+        refreshed = db.execute("SELECT refreshed FROM series WHERE id = ?", (commit.series.id,)).fetchone()
+        self._is_first = refreshed is None or refreshed[0] is None
+
+    def match(self) -> Matched:
+        listed = sum(entity.is_listed for entity in self._known)
+        came = len(self._listing.rows) + len(self._listing.unreadable)
+        is_doubtful = not self._reference.paged and listed >= DOUBTED_FROM and came < BELIEVED_SHARE * listed
+        if is_doubtful and not self._commit.is_trusted:
+            raise Malformed(
+                f"{self._commit.series.key}: {came} entries where {listed} were listed: this cannot be the whole list; "
+                "if it is, --full_refresh says so",
+                "incomplete",
+            )
+        return match(self._reference, self._known, self._listing.rows)
+
+    def write(self, matched: Matched) -> list[Recorded]:
+        """Entities and series; what changed."""
+        ranks = {id(row): rank for rank, row in enumerate(self._listing.rows)}
+        changes: list[Recorded] = []
+        changes += self._unlist(matched)
+        for row, entity in matched.known:
+            found = list(differences(self._reference, entity, row))
+            changes += [Recorded(entity.id, row[self._reference.entity], change) for change in found]
+            self._update(row, entity, ranks[id(row)], is_changed=bool(found))
+        self._follow(matched.known, changes)
+        for row in matched.fresh:
+            entity_id = self._insert(row, ranks[id(row)])
+            if not self._is_first:
+                changes.append(Recorded(entity_id, row[self._reference.entity], Change(LISTED)))
+        self._forget_names(matched.fresh)
+        self._record(changes)
+        return changes
+
+    def _read_known(self) -> list[Entity]:
+        if not self._reference.paged:
+            return read_entities(self._db, self._reference, self._place.where, self._place.values)
+        names = [row[self._reference.entity] for row in self._listing.rows]
+        [identity] = self._reference.identity
+        ids = [row[identity] for row in self._listing.rows]
+        is_meant = f"{self._reference.entity} IN ({_places(names)}) OR {identity} IN ({_places(ids)})"
+        condition = f"{self._place.where} AND ({is_meant})"
+        return read_entities(self._db, self._reference, condition, (*self._place.values, *names, *ids))
+
+    def _unlist(self, matched: Matched) -> list[Recorded]:
+        """What is gone from a full list, and those whose names have gone to others."""
+        reference, changes = self._reference, []
+        for entity, row in matched.reused if not (self._is_first and reference.paged) else ():
+            change = reuse(reference, entity, row)
+            changes.append(Recorded(entity.id, entity.row[reference.entity], change))
+            self._block(entity, change)
+        reused = {entity.id for entity, _ in matched.reused}
+        if not reference.paged:
+            here = {entity.id for _, entity in matched.known} | reused
+            missing = [entity for entity in self._known if entity.is_listed and entity.id not in here]
+            missing = [entity for entity in missing if entity.row[reference.entity] not in self._listing.unreadable]
+            changes += [Recorded(e.id, e.row[reference.entity], gone(e, reference)) for e in missing]
+        self._db.executemany(
+            f"UPDATE {reference.name} SET is_listed = 0, changed = ? WHERE entity_id = ?",
+            [(self._listing.server_time, recorded.entity_id) for recorded in changes],
+        )
+        return changes
+
+    def _block(self, entity: Entity, change: Change) -> None:
+        name, at = entity.row[self._reference.entity], iso(self._listing.server_time)
+        words = f"since {at} {name} is another asset ({change.field} {change.old}, now {change.new})"
+        where, values = self._series_named(name)
+        blocked = self._db.execute(f"UPDATE series SET blocked = ? WHERE {where}", (words, *values)).rowcount
+        self.reused.append(Reuse(name, words, blocked))
+
+    def _series_named(self, name: str) -> tuple[str, tuple[Any, ...]]:
+        """The series of bars that a name of the list stands for: an instrument's own, or all of an asset's indices."""
+        datasets = [dataset.name for dataset in DATASETS.values() if dataset.kind in self._reference.kinds]
+        where = f"source = ? AND data_type IN ({_places(datasets)})"
+        values = (self._commit.source, *datasets)
+        if self._reference.entity == "instrument":
+            return f"{where} AND market = ? AND instrument = ?", (*values, self._commit.series.key.market, name)
+        if self._reference.paged:
+            return f"{where} AND substr(instrument, 1, ?) = ?", (*values, len(name) + 1, f"{name}-")
+        return "0", ()
+
+    def _update(self, row: Row, entity: Entity, rank: int, *, is_changed: bool) -> None:
+        values = {name: row[name] for name in self._reference.names}
+        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": 1}
+        values["last_seen"] = self._listing.server_time
+        if is_changed:
+            values["changed"] = self._listing.server_time
+        sets = ", ".join(f"{name} = ?" for name in values)
+        self._db.execute(f"UPDATE {self._reference.name} SET {sets} WHERE entity_id = ?", (*values.values(), entity.id))
+
+    def _insert(self, row: Row, rank: int) -> int:
+        values = {**self._place.columns, **{name: row[name] for name in self._reference.names}}
+        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": 1}
+        values |= dict.fromkeys(("first_seen", "last_seen", "changed"), self._listing.server_time)
+        sql = f"INSERT INTO {self._reference.name} ({', '.join(values)}) VALUES ({_places(values)})"
+        return self._db.execute(sql, tuple(values.values())).lastrowid or 0
+
+    def _follow(self, known: Sequence[tuple[Row, Entity]], changes: Sequence[Recorded]) -> None:
+        """The series of instruments that changed get their names and constants."""
+        if self._reference.entity != "instrument":
+            return
+        changed = {recorded.entity_id for recorded in changes}
+        moved = [(row, entity) for row, entity in known if entity.id in changed]
+        names = {entity.row["instrument"]: row["instrument"] for row, entity in moved}
+        self._rename({old: new for old, new in names.items() if old != new})
+        for row, _ in moved:
+            where, values = self._series_named(row["instrument"])
+            for (series_id,) in self._db.execute(f"SELECT id FROM series WHERE {where}", values).fetchall():
+                _set_constants(self._db, series_id, row)
+
+    def _rename(self, names: dict[str, str]) -> None:
+        """All at once: two names may have been swapped."""
+        moving: list[tuple[int, str, str]] = []
+        for old, new in names.items():
+            where, values = self._series_named(old)
+            found = self._db.execute(f"SELECT id FROM series WHERE {where}", values).fetchall()
+            moving += [(series_id, old, new) for (series_id,) in found]
+        for series_id, _, _ in moving:
+            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (f"#{series_id}", series_id))
+        self._free_names(names.values())
+        for series_id, old, new in moving:
+            self._give_name(series_id, old, new)
+
+    def _give_name(self, series_id: int, old: str, new: str) -> None:
+        try:
+            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (new, series_id))
+        except sqlite3.IntegrityError:
+            # Somebody asked for it by its new name before the list told that they are one.
+            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (old, series_id))
+            self.kept.append(f"{old} is called {new} now, and both are stored as series of their own")
+            return
+        self._db.execute(
+            "INSERT INTO series_name (series_id, name, until) VALUES (?, ?, ?) "
+            "ON CONFLICT (series_id, name) DO UPDATE SET until = excluded.until",
+            (series_id, old, self._listing.server_time),
+        )
+
+    def _forget_names(self, fresh: Sequence[Row]) -> None:
+        """What a new entity is called is no other one's old name any more."""
+        if self._reference.entity == "instrument" and not self._is_first:
+            self._free_names([row["instrument"] for row in fresh])
+
+    def _free_names(self, names: Iterable[str]) -> None:
+        datasets = [dataset.name for dataset in DATASETS.values() if dataset.kind in self._reference.kinds]
+        where = f"source = ? AND market = ? AND data_type IN ({_places(datasets)})"
+        values = (self._commit.source, self._commit.series.key.market, *datasets)
+        self._db.executemany(
+            f"DELETE FROM series_name WHERE name = ? AND series_id IN (SELECT id FROM series WHERE {where})",
+            [(name, *values) for name in names],
+        )
+
+    def _record(self, changes: Sequence[Recorded]) -> None:
+        key, stamp = self._commit.series.key, (self._listing.server_time, self._commit.run_id)
+        self._db.executemany(
+            "INSERT INTO metadata_change (source, data_type, place, entity, entity_id, change, field, old, new, at, "
+            "run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (self._commit.source, key.data_type, key.market, name, entity_id, *change, *stamp)
+                for entity_id, name, change in changes
+            ],
+        )
+
+
+def _places(values: Iterable[object]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _write_quarantine(db: sqlite3.Connection, commit: ListingCommit) -> None:
+    """One record for each entry and reason, with its newest text: lists are read every hour."""
+    window = page_of(commit.series.key)
+    stamp = (commit.run_id, commit.listing.server_time)
+    for row in (*commit.listing.rejected, *commit.listing.notes):
+        where = (commit.series.id, row.reason, row.detail)
+        again = db.execute(
+            "UPDATE quarantine SET sightings = sightings + 1, raw = ?, run_id = ?, last_seen = ? "
+            "WHERE series_id = ? AND reason = ? AND detail = ?",
+            (row.raw, *stamp, *where),
+        )
+        if not again.rowcount:
+            db.execute(
+                'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (commit.series.id, *window, row.reason, row.detail, row.raw, *stamp, stamp[1]),
+            )
+
+
+def _write_list(db: sqlite3.Connection, commit: ListingCommit, now: int) -> int:
+    """The list's own figures; how many entities it has, gone ones included."""
+    table, listing = commit.series.key.data_type, commit.listing
+    row = db.execute(
+        "UPDATE series SET refreshed = ?, page_checked = ?, total = ?, "
+        f"rows = (SELECT count(*) FROM {table} WHERE list_id = series.id) WHERE id = ? RETURNING rows",
+        (now, listing.server_time, listing.total, commit.series.id),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_entities(db: sqlite3.Connection, reference: Reference, where: str, values: Sequence[Any]) -> list[Entity]:
+    names = reference.names
+    flags = [column.name for column in reference.columns if column.kind is bool]
+    found = db.execute(f"SELECT {', '.join((*ENTITY, *names))} FROM {reference.name} WHERE {where}", tuple(values))
+    entities = []
+    for entity_id, is_listed, last_seen, *row in found:
+        values_by_name = dict(zip(names, row, strict=True))
+        # SQLite has no booleans.
+        values_by_name |= {name: bool(values_by_name[name]) for name in flags if values_by_name[name] is not None}
+        entities.append(Entity(entity_id, bool(is_listed), last_seen, values_by_name))
+    return entities
+
+
+def read_listing(db: sqlite3.Connection, source: str, key: SeriesKey) -> StoredList | None:
+    """The last full answer of a list, None before the first."""
+    found = db.execute(
+        "SELECT id, refreshed, page_checked, total FROM series WHERE source = ? AND data_type = ? AND market = ? "
+        "AND instrument = ? AND interval = ? AND refreshed IS NOT NULL",
+        (source, *key),
+    ).fetchone()
+    if found is None:
+        return None
+    where = "list_id = ? AND is_listed AND last_seen >= ? ORDER BY list_rank"
+    entities = read_entities(db, LISTS[key.data_type], where, (found[0], found[2]))
+    _, refreshed, answered, total = found
+    return StoredList(refreshed, answered, total, [entity.row for entity in entities])
+
+
+def read_named(db: sqlite3.Connection, source: str, key: SeriesKey, names: Sequence[str]) -> list[Entity]:
+    """Instruments of a market that are called one of `names` by either id, or once were; gone ones included."""
+    place = _Place(LISTS[key.data_type], source, key)
+    known = _places(names)
+    renamed = (
+        "SELECT entity_id FROM metadata_change WHERE source = ? AND data_type = ? AND place = ? AND change = ? "
+        f"AND old IN ({known})"
+    )
+    condition = (
+        f"{place.where} AND (instrument IN ({known}) OR exchange_symbol IN ({known}) OR entity_id IN ({renamed}))"
+    )
+    before = (source, key.data_type, key.market, RENAMED, *map(as_json, names))
+    return read_entities(db, place.reference, condition, (*place.values, *names, *names, *before))
+
+
+def name_now(db: sqlite3.Connection, source: str, key: SeriesKey) -> SeriesKey:
+    """`key` by the name that its instrument has since it was renamed."""
+    reference = INSTRUMENT_LISTS[DATASETS[key.data_type].kind]
+    found = read_named(db, source, SeriesKey(reference.name, key.market), [key.instrument])
+    names = {entity.row["instrument"]: entity.is_listed for entity in found}
+    if not names or key.instrument in names:
+        return key
+    return key._replace(instrument=max(names, key=lambda name: names[name]))
+
+
+def read_stored_series(db: sqlite3.Connection, source: str, data_type: str, interval: str) -> set[tuple[str, str]]:
+    """Market and instrument of each."""
+    where = "source = ? AND data_type = ? AND interval = ?"
+    return set(db.execute(f"SELECT market, instrument FROM series WHERE {where}", (source, data_type, interval)))
+
+
+def read_blocked(db: sqlite3.Connection, source: str) -> set[str]:
+    query = "SELECT DISTINCT market || '/' || instrument FROM series WHERE source = ? AND blocked IS NOT NULL"
+    return {name for (name,) in db.execute(query, (source,))}
+
+
+def describe_series(db: sqlite3.Connection, series_id: int, source: str, key: SeriesKey) -> None:
+    """Give a new series the constants that the listing of its instrument knows."""
+    dataset = DATASETS.get(key.data_type)
+    if dataset is None:
+        return
+    where = "source = ? AND market = ? AND instrument = ? AND is_listed"
+    for entity in read_entities(db, INSTRUMENT_LISTS[dataset.kind], where, (source, key.market, key.instrument)):
+        _set_constants(db, series_id, entity.row)
+
+
+def _set_constants(db: sqlite3.Connection, series_id: int, row: Any) -> None:
+    [data_type] = db.execute("SELECT data_type FROM series WHERE id = ?", (series_id,)).fetchone()
+    names = ["exchange_symbol", *(column.name for column in DATASETS[data_type].constants if column.name != "type")]
+    values = {name: row[name] for name in names if row.get(name) is not None}
+    if values:
+        sets = ", ".join(f"{name} = ?" for name in values)
+        db.execute(f"UPDATE series SET {sets} WHERE id = ?", (*values.values(), series_id))
+
+
+def read_changes(db: sqlite3.Connection, since: int, data_types: Sequence[str] = ()) -> list[ListedChange]:
+    """Changes at or after `since` (the vendor's time, UTC epoch seconds), oldest first."""
+    only = f" AND data_type IN ({_places(data_types)})" if data_types else ""
+    found = db.execute(
+        f"SELECT {', '.join(ListedChange._fields)} FROM metadata_change WHERE at >= ?{only} ORDER BY at, id",
+        (since, *data_types),
+    )
+    return [ListedChange(*row) for row in found]
+
+
+def read_vendor_time(db: sqlite3.Connection, now: float) -> float:
+    """The vendor's time at `now` by our clock, as the newest answered list tells; `now` before the first."""
+    found = db.execute(
+        "SELECT page_checked - refreshed FROM series WHERE interval = '' AND refreshed IS NOT NULL "
+        "ORDER BY refreshed DESC LIMIT 1"
+    ).fetchone()
+    return now + (found[0] if found else 0)
