@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from core.errors import ConfigError
-from core.operations import Operation, Problem, read_operation
+from core.operations import Operation, Problem, make_operation, read_operation
 from core.text import clean
 
 LARGEST_BATCH_FILE = 1024 * 1024
@@ -43,6 +43,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
             continue_on_error=continue_on_error or self.continue_on_error,
             max_requests=self.max_requests if max_requests is None else max_requests,
         )
+
+    def given(self) -> dict[str, Any]:
+        """The arguments that make this batch again at the other end of a control socket."""
+        settings = {"continue_on_error": self.continue_on_error, "max_requests": self.max_requests}
+        known = {name: value for name, value in settings.items() if value is not None}
+        return {"operations": [operation.given() for operation in self.operations], **known}
 
 
 _HEAD: dict[str, Any] = {
@@ -198,6 +204,18 @@ def _without_dates(content: Any) -> Any:
     if isinstance(content, list):
         return [_without_dates(value) for value in content]
     return content.isoformat() if isinstance(content, date | time) else content
+
+
+def make_batch(given: Mapping[str, Any]) -> Batch:
+    """A batch from the arguments of the control socket. Raises ConfigError, a line a problem."""
+    entries = given.get("operations")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("operations: write a list of objects with a data_type")
+    settings, faults = _head(given)
+    if faults:
+        raise ConfigError("\n".join(f"{key}: {text}" for key, text in faults))
+    made = [make_operation(entry, f"operation {at}: ") for at, entry in enumerate(entries, 1)]
+    return Batch(operations=tuple(made), **settings)
 
 
 def prerequisites(operations: Sequence[Operation]) -> list[tuple[int, ...]]:

@@ -3,6 +3,7 @@
     TapewatchError
     ├── ConfigError           the user: a flag, setting or file is wrong
     ├── BudgetRefused         the user: the plan costs more calls than a run may spend unasked
+    ├── RoomRefused           the user: the plan needs more of the disk than a run may take
     ├── QuotaExhausted        time: the vendor's limit resets later than the run may wait
     ├── EngineUnreachable     the user: no engine answers on the socket
     ├── SourceError           something about the vendor's answer
@@ -35,6 +36,12 @@ class ConfigError(TapewatchError):
 
 class BudgetRefused(TapewatchError):
     """A plan needs more calls than a run may spend without being told to (`--max_requests`)."""
+
+    exit_code = 2
+
+
+class RoomRefused(TapewatchError):
+    """A plan would take more of the store's disk than a run may take of what is free."""
 
     exit_code = 2
 

@@ -95,9 +95,9 @@ async def run_operations(
 ) -> int:
     """Run `batch` and print the summary; the exit code."""
     with Interrupts().watching() as interrupts:
-        executor = _Executor(loaded, output, interrupts, continue_on_error=batch.continue_on_error, detach=detach)
+        executor = _Executor(loaded, output, interrupts, detach=detach)
         try:
-            summaries = await executor.execute(batch.operations)
+            summaries = await executor.execute(batch)
         finally:
             executor.narrator.close()
     if detach and executor.was_handed_over:
@@ -109,36 +109,36 @@ async def run_operations(
             leave(sys.stdout)  # the exit code tells of the run, whoever still listens
     if interrupts.number:
         return interrupts.exit_code
-    code = exit_code(summaries)
-    return executor.refusal_code if code == TapewatchError.exit_code and executor.refusal_code else code
+    # What was refused before anything was bought is for the user to change, whatever else went well.
+    is_refused = executor.refusal_code and not any(summary["requests"] for summary in summaries)
+    return executor.refusal_code if is_refused else exit_code(summaries)
 
 
 class _Executor:
-    def __init__(
-        self, loaded: Loaded, output: Output, interrupts: Interrupts, *, continue_on_error: bool, detach: bool
-    ) -> None:
+    """Runs one batch wherever the store is, and follows it to its end."""
+
+    def __init__(self, loaded: Loaded, output: Output, interrupts: Interrupts, *, detach: bool) -> None:
         self.narrator = Narrator(output)
         self.refusal_code = 0
         self.was_handed_over = False
         self._loaded = loaded
         self._interrupts = interrupts
-        self._continue_on_error = continue_on_error
         self._detach = detach
 
-    async def execute(self, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    async def execute(self, batch: Batch) -> list[dict[str, Any]]:
         """Here if the store is free, in the engine that holds it if that takes jobs, else after a wait."""
         deadline = time.monotonic() + self._loaded.settings.engine.lock_wait
         has_said = False
         while True:
             try:
                 if self._detach:
-                    return await self._to_engine_of_its_own(operations)
+                    return await self._to_engine_of_its_own(batch)
                 async with open_app(self._loaded, "command") as app:
-                    return await self._run_here(app, operations)
+                    return await self._run_here(app, batch)
             except StoreBusy as busy:
                 found = holder(self._loaded)
                 if found is not None and found.takes_jobs:
-                    return await self._hand_over(found, operations)
+                    return await self._hand_over(found, batch)
                 if time.monotonic() >= deadline:
                     raise
                 if not has_said:
@@ -154,85 +154,80 @@ class _Executor:
             return False
         return True
 
-    async def _run_here(self, app: App, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    async def _run_here(self, app: App, batch: Batch) -> list[dict[str, Any]]:
         app.bus.listen(self.narrator.hear)
-        summaries = []
-        for operation in operations:
-            job = app.engine.submit(operation)
-            ended = asyncio.create_task(app.engine.wait(job))
-            stops = {asyncio.create_task(event.wait()) for event in (self._interrupts.event, app.engine.stopped)}
-            await asyncio.wait({ended, *stops}, return_when=asyncio.FIRST_COMPLETED)
-            for task in stops:
-                task.cancel()
-            is_stopped = bool(self._interrupts.number) or app.engine.stopped.is_set()
-            if is_stopped:
-                await app.engine.cancel_all()
-            await ended
-            summaries.append(job.summary())
+        jobs = app.engine.submit_batch(batch)
+        ended = asyncio.gather(*(app.engine.wait(job) for job in jobs))
+        stops = [asyncio.create_task(event.wait()) for event in (self._interrupts.event, app.engine.stopped)]
+        waits: list[asyncio.Future[Any]] = [ended, *stops]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in stops:
+            task.cancel()
+        if self._interrupts.number or app.engine.stopped.is_set():
+            await app.engine.cancel_all()
+        await ended
+        for job in jobs:
             self._note_refusal(job.exit_code)
-            if is_stopped or (job.state == "failed" and not self._continue_on_error):
-                break
-        return summaries
+        return [job.summary() for job in jobs]
 
-    async def _to_engine_of_its_own(self, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    async def _to_engine_of_its_own(self, batch: Batch) -> list[dict[str, Any]]:
         """Hand over to an engine that goes on without us. Raises StoreBusy for a command's engine."""
         found = holder(self._loaded)
         if found is not None and not found.takes_jobs:
             raise StoreBusy(describe(found, lock_path(sqlite_path(self._loaded.database))))
         if found is not None:
-            return await self._hand_over(found, operations)
+            return await self._hand_over(found, batch)
         connection = await EngineChild(self._loaded).connect()
         try:
-            return await self._follow(connection, operations)
+            return await self._follow(connection, batch)
         finally:
             await connection.close()
 
-    async def _hand_over(self, found: Holder, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    async def _hand_over(self, found: Holder, batch: Batch) -> list[dict[str, Any]]:
         _check_holder(self._loaded, found)
         connection = await Connection.open(Path(found.socket))
         try:
-            words(f"the {found.kind}'s engine (pid {found.pid}) holds the store: the job runs there")
-            return await self._follow(connection, operations)
+            what = "the job runs" if len(batch.operations) == 1 else "the jobs run"
+            words(f"the {found.kind}'s engine (pid {found.pid}) holds the store: {what} there")
+            return await self._follow(connection, batch)
         finally:
             await connection.close()
 
-    async def _follow(self, connection: Connection, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    async def _follow(self, connection: Connection, batch: Batch) -> list[dict[str, Any]]:
         follower = Follower(connection, self.narrator)
         reading = asyncio.create_task(follower.read())
-        summaries = []
         try:
-            for operation in operations:
-                job = await follower.submit(operation)
-                if self._detach:
+            jobs = await follower.submit_batch(batch)
+            if self._detach:
+                self.was_handed_over = True
+                for job in jobs:
                     words(f"job {job} was handed over; cancel it with: tapewatch jobs cancel {job}")
-                    self.was_handed_over = True
-                    continue
-                summary = await self._summary_or_interrupt(follower, job)
-                if summary is None:
-                    words(f"\ndetached; job {job} goes on. Cancel it with: tapewatch jobs cancel {job}")
-                    break
-                summaries.append(as_summary(summary))
-                self._note_refusal(summary.exit_code)
-                if summary.status == "failed" and not self._continue_on_error:
-                    break
+                return []
+            return await self._until_ended(follower, jobs)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-        return summaries
+
+    async def _until_ended(self, follower: "Follower", jobs: Sequence[str]) -> list[dict[str, Any]]:
+        """The summaries of `jobs`, of those that have ended when a signal detaches us."""
+        waits = {job: asyncio.create_task(follower.summary(job)) for job in jobs}
+        ended: asyncio.Future[Any] = asyncio.gather(*waits.values())
+        stopped: asyncio.Future[Any] = asyncio.create_task(self._interrupts.event.wait())
+        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if ended.done():
+            await ended
+        done = [wait.result() for wait in waits.values() if wait.done()]
+        for job in [job for job, wait in waits.items() if not wait.done()]:
+            words(f"\ndetached; job {job} goes on. Cancel it with: tapewatch jobs cancel {job}")
+        ended.cancel()
+        for summary in done:
+            self._note_refusal(summary.exit_code)
+        return [as_summary(summary) for summary in done]
 
     def _note_refusal(self, code: int | None) -> None:
         if code == ConfigError.exit_code:
             self.refusal_code = code
-
-    async def _summary_or_interrupt(self, follower: "Follower", job: str) -> RunSummary | None:
-        ended = asyncio.create_task(follower.summary(job))
-        stopped = asyncio.create_task(self._interrupts.event.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if ended.done():
-            return ended.result()
-        ended.cancel()
-        return None
 
 
 class Follower:
@@ -261,6 +256,13 @@ class Follower:
         job = str(result["job"]) if isinstance(result, dict) else ""
         self._expect(job)
         return job
+
+    async def submit_batch(self, batch: Batch) -> list[str]:
+        result = await self._connection.command("submit_batch", **batch.given())
+        jobs = [str(job) for job in result["jobs"]] if isinstance(result, dict) else []
+        for job in jobs:
+            self._expect(job)
+        return jobs
 
     async def summary(self, job: str) -> RunSummary:
         """The summary of `job` once it has ended. Raises TapewatchError when the engine goes away first."""

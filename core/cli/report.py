@@ -38,10 +38,10 @@ def batch_summary(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def exit_code(summaries: Sequence[Mapping[str, Any]]) -> int:
     """0 complete, 1 partly, 3 failed, 75 try again later."""
-    statuses = [summary["status"] for summary in summaries]
-    if not statuses or all(status == "complete" for status in statuses):
+    statuses = {summary["status"] for summary in summaries}
+    if statuses <= {"complete"}:
         return 0
-    if all(status == "failed" for status in statuses):
+    if "failed" in statuses and not statuses & {"complete", "complete_with_gaps"}:
         return 3
     if "failed" not in statuses and "waiting_quota" in statuses:
         return 75

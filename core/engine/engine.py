@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from core.batch import Batch, make_batch
+from core.engine.batch import BatchRun
 from core.engine.job import Job
 from core.engine.runner import Runner
 from core.engine.tools import Tools
@@ -56,19 +58,21 @@ class Engine:
         self._places = asyncio.Semaphore(concurrent_jobs)
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._finished: deque[str] = deque()
-        self._background: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[None]] = set()
         self._journaled: dict[str, tuple[str, int]] = {}
 
     async def __aenter__(self) -> "Engine":
-        self._background = [asyncio.create_task(self._tick()), asyncio.create_task(self._watch())]
+        self._in_background(self._tick())
+        self._in_background(self._watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Cancel what runs, record how it ended."""
         await self.cancel_all()
-        for task in self._background:
+        background = list(self._background)
+        for task in background:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         with suppress(TapewatchError):
             await self.flush()
 
@@ -83,15 +87,32 @@ class Engine:
 
     def submit(self, operation: Operation) -> Job:
         """Queue a job; it starts as soon as there is a place."""
+        return self.submit_batch(Batch(operations=(operation,)))[0]
+
+    def submit_batch(self, batch: Batch) -> list[Job]:
+        """Queue a job an operation; each starts as soon as there is a place and what it needs has ended."""
+        jobs = [self._queue(operation) for operation in batch.operations]
+        run = BatchRun(batch, jobs)
+        admitted = self._in_background(run.admit(self.tools, self.wait, self._say_waiting))
+        for job in jobs:
+            self._runners[job.id] = Runner(job, self.tools, run.budget)
+            self.tools.bus.publish(job.view())
+            self._tasks[job.id] = asyncio.create_task(self._run(job, run, admitted))
+        return jobs
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _queue(self, operation: Operation) -> Job:
         now = self.tools.clock.wall()
         run_id = new_run_id(now)
         while "j-" + run_id[-4:] in self.jobs:
             run_id = new_run_id(now)
         job = Job(id="j-" + run_id[-4:], run_id=run_id, operation=operation, created=now)
         self.jobs[job.id] = job
-        self._runners[job.id] = Runner(job, self.tools)
-        self.tools.bus.publish(job.view())
-        self._tasks[job.id] = asyncio.create_task(self._run(job))
         return job
 
     async def wait(self, job: Job) -> None:
@@ -108,6 +129,8 @@ class Engine:
         """One command of the control socket. Raises TapewatchError with words for the user."""
         if command == "submit":
             return {"job": self.submit(make_operation(args)).id}
+        if command == "submit_batch":
+            return {"jobs": [job.id for job in self.submit_batch(make_batch(args))]}
         if command == "stop":
             self.stopped.set()
             return {}
@@ -121,7 +144,7 @@ class Engine:
         if job.finished is not None:
             raise ConfigError(f"job {job.id} has ended: {job.state}")
         if command == "cancel":
-            self._background.append(asyncio.create_task(self._cancel(job)))
+            self._in_background(self._cancel(job))
         else:
             await self._runners[job.id].hold(command == "hold")
         return {"job": job.id}
@@ -151,13 +174,17 @@ class Engine:
         if task is not None and is_waiting_or_planning:
             task.cancel()
 
-    async def _run(self, job: Job) -> None:
-        runner = self._runners[job.id]
+    async def _run(self, job: Job, run: BatchRun, admitted: asyncio.Task[None]) -> None:
         try:
             await self.flush()  # a run that is killed has been in the journal from its start
+            await self._prerequisites(job, run, admitted)
             async with self._turn(job), self._places:
                 job.waiting = ""
-                await runner.run()
+                if objection := run.objection(job):
+                    job.add_error(objection)
+                    job.state, job.finished = "cancelled", self.tools.clock.wall()
+                else:
+                    await self._runners[job.id].run(run.fault(job))
         except asyncio.CancelledError:
             job.state, job.finished = "cancelled", job.finished or self.tools.clock.wall()
         except Exception as error:  # a task boundary: a defect ends one job, in words
@@ -167,13 +194,26 @@ class Engine:
             job.add_error(what + clean(str(error), 500))
         await self._conclude(job)
 
+    async def _prerequisites(self, job: Job, run: BatchRun, admitted: asyncio.Task[None]) -> None:
+        for other in run.before(job):
+            self._say_waiting(job, f"for {other.operation.title} ({other.id})")
+            await self.wait(other)
+        if run.is_planned_first(job):
+            self._say_waiting(job, "for the plan of the batch")
+            await asyncio.wait({admitted})
+            admitted.result()
+
+    def _say_waiting(self, job: Job, waiting: str) -> None:
+        if job.waiting != waiting:
+            job.waiting = waiting
+            self.tools.bus.publish(job.view())
+
     def _turn(self, job: Job) -> asyncio.Lock:
         """Jobs of one data type and interval run one after another: two could buy the same window twice."""
         key = (job.operation.data_type, job.operation.interval)
         turn = self._turns.setdefault(key, asyncio.Lock())
         if turn.locked():
-            job.waiting = "for another job of this data type and interval"
-            self.tools.bus.publish(job.view())
+            self._say_waiting(job, "for another job of this data type and interval")
         return turn
 
     async def _conclude(self, job: Job) -> None:

@@ -10,7 +10,7 @@ from core.coverage import SeriesState
 from core.errors import TapewatchError
 from core.events import JobChanged, SeriesChanged
 from core.operations import Operation
-from core.planner import Fetch, Plan, SeriesPlan
+from core.planner import Fetch, Plan, SeriesPlan, Wanted
 
 RATE_SMOOTHING = 0.3
 
@@ -161,6 +161,7 @@ class Job:
     waiting: str = ""
     started: float | None = None
     finished: float | None = None
+    wanted: list[Wanted] | None = None
     plan: Plan | None = None
     queue: WorkQueue | None = None
     progress: dict[int, SeriesProgress] = field(default_factory=dict)

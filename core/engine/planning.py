@@ -1,71 +1,51 @@
-"""From a job's operation to its plan: listings, what the store knows, and whether it may cost that much."""
+"""From a job's operation to its plan: listings, and what the store knows."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from core.cache import NoCache
+from core.coverage import SeriesState
+from core.datasets import SeriesKey
 from core.engine.job import Job
 from core.engine.metadata import MeteredListings
+from core.engine.quote import afterwards
+from core.engine.repair import plan_repairs
 from core.engine.selection import select
 from core.engine.tools import Tools
-from core.errors import BudgetRefused, Rejected
-from core.limits import allowance
-from core.operations import Operation
 from core.planner import Plan, Policy, Wanted, plan_series
 from core.sources import CachedListings
 
-ASK_LIMITS_FROM = 100
+Known = dict[SeriesKey, SeriesState]
 
 
-async def make_plan(job: Job, tools: Tools, say: Callable[[str], None], *, create: bool = True) -> Plan:
+async def make_plan(
+    job: Job, tools: Tools, say: Callable[[str], None], *, create: bool = True, known: Known | None = None
+) -> Plan:
     """What `job` will ask for; its counters know what making the plan took.
 
-    `say` hears what is being waited for. Without `create` the store is only read. Raises ConfigError for
-    names that do not exist, SourceError and StoreError.
+    `say` hears what is being waited for. Without `create` the store is only read. `known` are states of
+    series that the store does not have yet; the job's own after its plan are added. The series are chosen
+    once a job, however often it is planned. Raises ConfigError for names that do not exist, SourceError
+    and StoreError.
     """
-    metered = _metered(tools, say)
+    if job.operation.repair is not None:
+        return await plan_repairs(job.operation, tools)
+    metered = metered_listings(tools, say)
     cache = tools.cache if job.operation.enable_caching else NoCache()
     listings = CachedListings(metered, cache, tools.options.listing_ttl)
     try:
-        wanted = await select(job.operation, listings, tools.source.now)
+        if job.wanted is None:
+            # One job asks at a time, so that the others find its answers in the cache.
+            async with tools.choosing:
+                job.wanted = await select(job.operation, listings, tools.source.now)
         await tools.ingest.confirm_origin()
-        return await _plan_series(job.operation, wanted, tools, create=create)
+        return await _plan_series(job, job.wanted, tools, create=create, known=known)
     finally:
-        _count(job, metered)
+        count_calls(job, metered)
         job.counters.cache_hits += listings.hits
         job.counters.cache_misses += listings.misses
 
 
-async def check_budget(job: Job, plan: Plan, tools: Tools, say: Callable[[str], None]) -> None:
-    """Raises BudgetRefused when `plan` costs more than the job may spend."""
-    allowed = job.operation.max_requests
-    by = "--max_requests"
-    quota = tools.permits.quota
-    if allowed is None:
-        if not quota.limits and plan.requests >= ASK_LIMITS_FROM:
-            await _ask_limits(job, tools, say)
-        if (found := allowance(quota.limits.values(), tools.options.budget_share)) is None:
-            return
-        allowed, window = found
-        by = f"the default share of what is left of the {window}"
-    if plan.requests > allowed:
-        raise BudgetRefused(
-            f"the plan needs {plan.requests} requests, {by} allows {allowed}; "
-            f"see the plan with --dry_run, go ahead with --max_requests {plan.requests}"
-        )
-
-
-async def _ask_limits(job: Job, tools: Tools, say: Callable[[str], None]) -> None:
-    metered = _metered(tools, say)
-    try:
-        # Without a key the vendor does not say; the first answer's headers will.
-        with suppress(Rejected):
-            await metered.rate_limit()
-    finally:
-        _count(job, metered)
-
-
-def _metered(tools: Tools, say: Callable[[str], None]) -> MeteredListings:
+def metered_listings(tools: Tools, say: Callable[[str], None]) -> MeteredListings:
     options = tools.options
     return MeteredListings(
         tools.source,
@@ -78,12 +58,13 @@ def _metered(tools: Tools, say: Callable[[str], None]) -> MeteredListings:
     )
 
 
-def _count(job: Job, metered: MeteredListings) -> None:
+def count_calls(job: Job, metered: MeteredListings) -> None:
     job.counters.metadata_requests += metered.calls - metered.retries
     job.counters.retries += metered.retries
 
 
-async def _plan_series(operation: Operation, wanted: Sequence[Wanted], tools: Tools, *, create: bool) -> Plan:
+async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, create: bool, known: Known | None) -> Plan:
+    operation = job.operation
     policy = Policy(
         groups=operation.dataset.parse_groups(operation.groups),
         recheck=operation.recheck,
@@ -92,8 +73,11 @@ async def _plan_series(operation: Operation, wanted: Sequence[Wanted], tools: To
         audit_days=tools.options.audit_days,
     )
     keys = [entry.key for entry in wanted]
-    states = await tools.store.series(tools.source.name, keys, create=create)
+    stored = await tools.store.series(tools.source.name, keys, create=create)
+    states = [(known or {}).get(state.key, state) for state in stored]
     now = int(tools.source.now())
     # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
     parts = {state.key: plan_series(entry, state, policy, now) for entry, state in zip(wanted, states, strict=True)}
+    if known is not None:
+        known.update((key, afterwards(part, policy.groups, now)) for key, part in parts.items())
     return Plan(tuple(parts.values()))

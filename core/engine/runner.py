@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from core.clock import Clock
 from core.coverage import SeriesState
+from core.engine.budget import Budget
 from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress, WorkQueue
-from core.engine.planning import check_budget, make_plan
+from core.engine.planning import make_plan
 from core.engine.tools import Tools
 from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
 from core.events import GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
@@ -47,23 +48,26 @@ class Stopwatch:
 class Runner:
     """Takes one job from queued to its final state."""
 
-    def __init__(self, job: Job, tools: Tools) -> None:
+    def __init__(self, job: Job, tools: Tools, budget: Budget | None = None) -> None:
         self.job = job
         self._tools = tools
+        self._budget = budget or Budget()
         self._failures_in_a_row = 0
         self._workers: list[asyncio.Task[None]] = []
         self._unexplained = 0
         self._is_held = False
         self._unreadable: set[tuple[int, Window]] = set()
 
-    async def run(self) -> None:
-        """Never raises for what upstream or the store do; the job says how it ended."""
+    async def run(self, fault: TapewatchError | None = None) -> None:
+        """Never raises for what upstream or the store do; the job says how it ended.
+
+        A `fault` is what planning it with others ran into: it ends as if it had met it now.
+        """
         job = self.job
         job.started = self._tools.clock.wall()
         try:
             self._enter("planning")
-            plan = await make_plan(job, self._tools, self._say)
-            await check_budget(job, plan, self._tools, self._say)
+            plan = await self._make_plan(fault)
             self._begin(plan)
             self._log(f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows")
             self._enter("held" if job.queue and job.queue.is_held else "running")
@@ -106,6 +110,13 @@ class Runner:
             _, late = await asyncio.wait(self._workers, timeout=DRAIN_SECONDS)
             for worker in late:
                 worker.cancel()
+
+    async def _make_plan(self, fault: TapewatchError | None) -> Plan:
+        if fault is not None:
+            raise fault
+        plan = await make_plan(self.job, self._tools, self._say)
+        await self._budget.take(self.job, plan, self._tools, self._say)
+        return plan
 
     def _begin(self, plan: Plan) -> None:
         job = self.job
@@ -195,7 +206,7 @@ class Runner:
         request = Request(
             fetch=fetch,
             dataset=self.job.operation.dataset,
-            groups=self.job.operation.dataset.parse_groups(self.job.operation.groups),
+            groups=entry.plan.groups or self.job.operation.dataset.parse_groups(self.job.operation.groups),
             state=entry.state,
             plan=entry.plan,
             run_id=self.job.run_id,

@@ -1,5 +1,6 @@
 """What all jobs of an engine share."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,7 +32,10 @@ class RunnerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """`chance` gives uniform numbers in [0, 1), for jitter."""
+    """`chance` gives uniform numbers in [0, 1), for jitter; `free_bytes` is the room on the store's disk.
+
+    One job at a time holds `choosing` while it asks the vendor which series there are.
+    """
 
     source: Source
     cache: Cache
@@ -43,3 +47,5 @@ class Tools:
     clock: Clock
     chance: Callable[[], float]
     options: RunnerOptions = field(default_factory=RunnerOptions)
+    free_bytes: Callable[[], int | None] = lambda: None
+    choosing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -170,7 +170,8 @@ def test_a_failing_operation_stops_a_batch_unless_told_otherwise(tapewatch: Prog
     ]
     path = write(tmp_path / "batch.json", operations)
     stopped = tapewatch("batch", path, "--output", "json", code=3).json
-    assert [part["status"] for part in stopped["operations"]] == ["failed"]
+    assert [part["status"] for part in stopped["operations"]] == ["failed", "cancelled"]
+    assert "not started: spot_ohlcv 1d" in stopped["errors"][1]
     went_on = tapewatch("batch", path, "--continue_on_error", "--output", "json", code=1).json
     assert [part["status"] for part in went_on["operations"]] == ["failed", "complete"]
     assert went_on["status"] == "failed"

@@ -1,0 +1,98 @@
+"""What a command may spend: calls of the vendor's quota, and room on the store's disk."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from core.engine.job import Job
+from core.engine.planning import count_calls, metered_listings
+from core.engine.quote import disk_bytes
+from core.engine.tools import Tools
+from core.errors import BudgetRefused, Rejected, RoomRefused
+from core.limits import allowance
+from core.planner import Plan
+
+ASK_LIMITS_FROM = 100
+SHARE_OF_FREE_DISK = 0.8
+
+Say = Callable[[str], None]
+
+
+class Need(NamedTuple):
+    """What one job's plan asks for."""
+
+    job: Job
+    plan: Plan
+
+
+class Budget:
+    """The history calls that one command may send, over all its jobs, and the disk that they may fill.
+
+    `max_requests` bounds the sum of the calls. Without it the sum may be the default share of what the
+    vendor's day and month had left when it was first asked about; jobs with a bound of their own do not
+    count then.
+    """
+
+    def __init__(self, max_requests: int | None = None) -> None:
+        self._allowed = max_requests
+        self._by = "--max_requests"
+        self._is_given = max_requests is not None
+        self._taken = 0
+
+    async def take(self, job: Job, plan: Plan, tools: Tools, say: Say) -> None:
+        """Set the calls of `plan` aside. Raises BudgetRefused and RoomRefused as `check` does."""
+        need = Need(job, plan)
+        await self.check([need], tools, say)
+        self._taken += self._counted([need])
+
+    async def check(self, needs: Sequence[Need], tools: Tools, say: Say) -> None:
+        """Raises BudgetRefused when `needs` are more calls than are left of what may be spent, RoomRefused
+        when they would take more than their share of the free disk."""
+        for job, plan in needs:
+            if job.operation.max_requests is not None:
+                _compare(plan.requests, job.operation.max_requests, "--max_requests", plan.requests)
+        if needed := self._counted(needs):
+            if self._allowed is None:
+                await self._learn(needs[0].job, needed, tools, say)
+            if self._allowed is not None:
+                _compare(needed, self._allowed - self._taken, self._by, self._taken + needed)
+        check_room(sum(disk_bytes(job.operation, plan.rows) for job, plan in needs), tools.free_bytes())
+
+    def _counted(self, needs: Sequence[Need]) -> int:
+        return sum(need.plan.requests for need in needs if self._is_given or need.job.operation.max_requests is None)
+
+    async def _learn(self, job: Job, needed: int, tools: Tools, say: Say) -> None:
+        quota = tools.permits.quota
+        if not quota.limits and needed >= ASK_LIMITS_FROM:
+            await _ask_limits(job, tools, say)
+        if (found := allowance(quota.limits.values(), tools.options.budget_share)) is not None:
+            self._allowed, window = found
+            self._by = f"the default share of what is left of the {window}"
+
+
+def _compare(needed: int, allowed: int, by: str, enough: int) -> None:
+    if needed > allowed:
+        raise BudgetRefused(
+            f"the plan needs {needed} requests, {by} allows {max(0, allowed)}; "
+            f"see the plan with --dry_run, go ahead with --max_requests {enough}"
+        )
+
+
+def check_room(needed: int, free: int | None) -> None:
+    """Raises RoomRefused when `needed` bytes are more than 80 % of the `free` ones; None is unknown."""
+    if free is not None and needed > free * SHARE_OF_FREE_DISK:
+        raise RoomRefused(
+            f"the plan needs about {needed / 1e6:,.1f} MB on the store's disk, which has {free / 1e6:,.1f} MB free, "
+            f"and a run may take {SHARE_OF_FREE_DISK:.0%} of that; free some, "
+            "choose another place with --db, or ask for less (a shorter range, fewer series, fewer --groups)"
+        )
+
+
+async def _ask_limits(job: Job, tools: Tools, say: Say) -> None:
+    metered = metered_listings(tools, say)
+    try:
+        # Without a key the vendor does not say; the first answer's headers will.
+        with suppress(Rejected):
+            await metered.rate_limit()
+    finally:
+        count_calls(job, metered)
