@@ -20,7 +20,6 @@ from core.cache import open_cache
 from core.clock import Clock, LoopClock
 from core.config import Loaded
 from core.control import ControlServer, Handler, clear_stale, runtime_directory
-from core.datasets import SeriesKey
 from core.engine import planning
 from core.engine.alerts import Alerts
 from core.engine.engine import Engine
@@ -104,14 +103,15 @@ async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
         return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
 
 
-async def drop_series(loaded: Loaded, key: SeriesKey) -> int:
-    """Delete a series under the store's lock; the rows that went. Raises StoreBusy and StoreError."""
+@asynccontextmanager
+async def held_store(loaded: Loaded) -> AsyncIterator[SQLiteStore]:
+    """The store under its lock, for what no engine does. Raises StoreBusy and StoreError."""
     lock = EngineLock(sqlite_path(loaded.database))
     lock.acquire(_holder(loaded, "command", Path()))
     try:
         store = await SQLiteStore.open(loaded.database)
         try:
-            return await store.drop(key)
+            yield store
         finally:
             await store.close()
     finally:

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from core.datasets import DATASETS
 from core.errors import ConfigError
 from core.text import clean
+from core.windows import GRAINS, parse_span
 
 LARGEST_FILE = 1024 * 1024
 NOT_SETTINGS = frozenset({"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT"})
@@ -99,6 +101,29 @@ class Settings(Section):
     source: SourceSettings = SourceSettings()
     quota: QuotaSettings = QuotaSettings()
     history: HistorySettings = HistorySettings()
+    retention: dict[str, str] = Field(default_factory=dict)
+    """How long bars are kept, by data type and interval, as in spot_ohlcv_1m = "90d". Default: for ever."""
+
+    @property
+    def kept_seconds(self) -> dict[tuple[str, str], int]:
+        """`retention` by (data type, interval)."""
+        split = {name: tuple(name.rsplit("_", 1)) for name in self.retention}
+        return {(split[name][0], split[name][1]): parse_span(text) for name, text in self.retention.items()}
+
+    @field_validator("retention")
+    @classmethod
+    def _is_of_series(cls, value: dict[str, str]) -> dict[str, str]:
+        known = [f"{data_type}_{interval}" for data_type in DATASETS for interval in GRAINS]
+        for name, text in value.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"{clean(name)!r} is no data type with its interval, as in spot_ohlcv_1m{hint}")
+            try:
+                parse_span(text)
+            except ConfigError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return value
 
     @field_validator("base_url")
     @classmethod

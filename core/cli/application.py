@@ -12,8 +12,10 @@ from core.cli.arguments import same_name, split_globals
 from core.cli.context import remember, words
 from core.cli.describe import describe
 from core.cli.gaps import gaps
+from core.cli.restatements import restatements
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
+from core.cli.series import series
 from core.cli.status import status
 from core.text import clean
 
@@ -58,8 +60,9 @@ for _name, _words in ingest.WORDS.items():
 app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.batch)
 app.command("status", rich_help_panel=LOOK)(status)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
-app.add_typer(look.series, name="series", rich_help_panel=LOOK)
+app.add_typer(series, name="series", rich_help_panel=LOOK)
 app.command("describe", rich_help_panel=LOOK)(describe)
+app.command("restatements", rich_help_panel=LOOK)(restatements)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)

@@ -54,8 +54,9 @@ def gaps_explain(
 
     if (series is None) != everything:
         raise ConfigError("name a series (data_type/market/instrument/interval), or --all, not both")
+    asked = SeriesKey.parse(series) if series else None
     with reading(settings(announce=False).database) as reader:
-        chosen = Selection.one(reader.find(SeriesKey.parse(series))) if series else EVERYTHING
+        chosen = Selection.one(reader.find(asked)) if asked else EVERYTHING
         found = holes(reader, chosen)
     if as_json(found, output):
         return

@@ -1,7 +1,6 @@
-"""Commands that look at jobs, stored series and settings."""
+"""Commands that look at jobs and settings."""
 
 import json
-from typing import Annotated
 
 import typer
 
@@ -10,7 +9,6 @@ from core.cli.options import LookOutput, Output
 from core.cli.status import overview, print_runs
 
 jobs = typer.Typer(help="Jobs of the journal and of the running engine.", no_args_is_help=True)
-series = typer.Typer(help="Stored series.", no_args_is_help=True)
 config = typer.Typer(help="Settings.", no_args_is_help=True)
 
 
@@ -106,57 +104,6 @@ def jobs_resume(job: str) -> None:
 def jobs_retry(job: str) -> None:
     """Start the same operation again: only what is missing is asked for."""
     _command(job, "retry")
-
-
-@series.command("list")
-def series_list(
-    data_type: Annotated[str | None, typer.Option("--data_type", help="Only this data type.")] = None,
-    like: Annotated[str, typer.Option("--like", help="SQL pattern of the name, as in '%/kraken/%'.")] = "%",
-    output: LookOutput = Output.text,
-) -> None:
-    """Stored series with their rows, first and last closed bar and gaps."""
-    from core.stores.reading import reading  # noqa: PLC0415
-    from core.windows import iso  # noqa: PLC0415
-
-    with reading(settings(announce=False).database) as reader:
-        found = reader.series(data_type, like)
-    if output is not Output.text:
-        names = ("series", "series_id", "rows", "first_bar", "last_bar", "history_start", "gaps")
-        data(json.dumps([{name: getattr(row, name) for name in names} for row in found]))
-        return
-    data(f"{'series':56} {'rows':>10} {'gaps':>5}  {'first':20}  last closed bar")
-    for row in found:
-        first, last = (iso(ts) if ts is not None else "-" for ts in (row.first_bar, row.last_bar))
-        data(f"{row.series:56} {row.rows:>10,} {row.gaps:>5}  {first:20}  {last}")
-
-
-@series.command("show")
-def series_show(name: str) -> None:
-    """One series: its identity, span, coverage and gaps, as JSON."""
-    from core.datasets import SeriesKey  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
-
-    key = SeriesKey.parse(name)
-    with reading(settings(announce=False).database) as reader:
-        data(json.dumps(reader.series_detail(key), indent=2))
-
-
-@series.command("drop")
-def series_drop(
-    name: str,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Delete a series with its rows, coverage, gaps and quarantine."""
-    import asyncio  # noqa: PLC0415
-
-    from core.app import drop_series  # noqa: PLC0415
-    from core.datasets import SeriesKey  # noqa: PLC0415
-
-    key = SeriesKey.parse(name)
-    if not yes:
-        typer.confirm(f"Delete {key} and all its rows?", abort=True)
-    rows = asyncio.run(drop_series(settings(), key))
-    words(f"dropped {key}: {rows:,} rows")
 
 
 @config.command("show")

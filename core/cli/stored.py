@@ -11,6 +11,8 @@ from core.cli.context import data
 from core.cli.options import Output
 
 if TYPE_CHECKING:
+    from core.datasets import SeriesKey
+    from core.stores.reading import Reader
     from core.stores.selection import Selection
 
 DataTypes = Annotated[list[str] | None, typer.Option("--data_type", help="Only these data types.")]
@@ -42,6 +44,18 @@ def selected(
         several(instruments),
         known("interval", several(intervals), GRAINS),
     )
+
+
+def keys(names: Sequence[str] | None) -> "list[SeriesKey]":
+    """Series named in full. Raises ConfigError for what is no name of one."""
+    from core.datasets import SeriesKey  # noqa: PLC0415
+
+    return [SeriesKey.parse(name) for name in several(names)]
+
+
+def stored_keys(reader: "Reader", asked: "Sequence[SeriesKey]") -> "tuple[SeriesKey, ...]":
+    """Their present names, each once. Raises StoreError for one that is not stored."""
+    return tuple(dict.fromkeys(reader.find(key) for key in asked))
 
 
 def several(given: Sequence[str] | None) -> tuple[str, ...]:

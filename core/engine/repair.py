@@ -37,15 +37,11 @@ def closable(gaps: Sequence[Gap], now: int, *, every: bool = False) -> list[Wind
 async def _damaged(operation: Operation, tools: Tools) -> list[Damaged]:
     if operation.universe is not None:
         raise ConfigError("a repair does not take a universe: name markets, instruments or series")
-    found: dict[int, Damaged] = {}
-    for selection in _selections(operation):
-        for entry in await tools.store.damaged(tools.source.name, selection):
-            found[entry.state.id] = entry
-    return list(found.values())
-
-
-def _selections(operation: Operation) -> list[Selection]:
-    if operation.series:
-        return [Selection.one(key) for key in named_series(operation)]
-    markets = tuple(name.lower() for name in operation.market)
-    return [Selection((operation.data_type,), markets, operation.instrument, (operation.interval,))]
+    selection = Selection(
+        (operation.data_type,),
+        tuple(name.lower() for name in operation.market),
+        operation.instrument,
+        (operation.interval,),
+        tuple(named_series(operation)),
+    )
+    return await tools.store.damaged(tools.source.name, selection)

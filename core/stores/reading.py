@@ -14,9 +14,13 @@ from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
 from core.stores.explain_sql import ExplainedGap, FailedWindow, explained_gaps, failed_windows
+from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.migrate import check_current, migrations
+from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
 from core.windows import iso
+
+STAMPS = {"history_start", "first_bar", "last_bar", "created", "pruned_before", "page_checked", "audited_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +103,43 @@ class Reader:
         """Windows of the selected series that were given up and not answered since."""
         return failed_windows(self._db, selection)
 
+    def restated(self, selection: Selection, since: int) -> list[Restated]:
+        """Columns of closed bars of the selected series that changed since then (UTC epoch seconds)."""
+        return restated(self._db, selection, since)
+
     def find(self, key: SeriesKey) -> SeriesKey:
         """The stored series that `key` means: by its present name, its exchange's own or an old one."""
         query = "SELECT data_type, market, instrument, interval FROM series WHERE id = ?"
         return SeriesKey(*self._db.execute(query, (find_series(self._db, key),)).fetchone())
 
     def series_detail(self, key: SeriesKey) -> dict[str, Any]:
-        """All that is known of one series. Raises StoreError when it is not stored."""
-        self._db.row_factory = sqlite3.Row
-        where = "data_type = ? AND market = ? AND instrument = ? AND interval = ?"
-        found = self._db.execute(f"SELECT * FROM series WHERE {where}", key).fetchone()
-        if found is None:
-            raise StoreError(f"{key} is not stored; see: tapewatch series list")
-        detail = {name: value for name, value in dict(found).items() if value is not None}
-        for table in ("coverage", "gap"):
-            rows = self._db.execute(f"SELECT * FROM {table} WHERE series_id = ? ORDER BY start", (found["id"],))
-            detail[table] = [{**dict(row), "start": iso(row["start"]), "end": iso(row["end"])} for row in rows]
+        """All that is known of one series but its gaps, with times in ISO. Raises StoreError when it is not stored."""
+        series_id = find_series(self._db, key)
+        [detail] = self._records("SELECT * FROM series WHERE id = ?", series_id)
+        detail = {name: value for name, value in detail.items() if value is not None}
+        for name in detail.keys() & STAMPS:
+            detail[name] = iso(detail[name])
+        of_series = "FROM {} WHERE series_id = ? ORDER BY start"
+        detail["coverage"] = self._records('SELECT groups, start, "end" ' + of_series.format("coverage"), series_id)
+        detail["unsettled"] = self._records('SELECT start, "end" ' + of_series.format("unsettled"), series_id)
+        names = "SELECT name, until FROM series_name WHERE series_id = ? ORDER BY until"
+        detail["names"] = self._records(names, series_id)
+        for row in (*detail["coverage"], *detail["unsettled"], *detail["names"]):
+            row.update({name: iso(row[name]) for name in ("start", "end", "until") if name in row})
         return detail
+
+    def contents(self, key: SeriesKey) -> dict[str, int]:
+        """How many rows of each table belong to a series. Raises StoreError when it is not stored."""
+        return contents(self._db, key)
+
+    def prunable(self, data_type: str, interval: str, before: int) -> list[Prunable]:
+        """The series with bars that begin before that time (UTC epoch seconds)."""
+        return prunable(self._db, data_type, interval, before)
+
+    def _records(self, query: str, *values: object) -> list[dict[str, Any]]:
+        found = self._db.execute(query, values)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
 
 
 @contextmanager

@@ -2,30 +2,40 @@
 
 import sqlite3
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from core.datasets import SeriesKey
 from core.errors import StoreError
 
-NAME = "series.data_type || '/' || series.market || '/' || series.instrument || '/' || series.interval"
 _NAMED = (
     "(series.instrument IN ({0}) OR series.exchange_symbol IN ({0}) "
     "OR series.id IN (SELECT series_id FROM series_name WHERE name IN ({0})))"
+)
+# A name may be one series' now and was another's once.
+_ONE = (
+    "series.id = (SELECT s.id FROM series AS s WHERE s.data_type = ? AND s.market = ? AND s.interval = ? "
+    "AND (s.instrument = ? OR s.exchange_symbol = ? OR s.id IN (SELECT series_id FROM series_name WHERE name = ?)) "
+    "ORDER BY s.instrument <> ?, coalesce(s.exchange_symbol, '') <> ?, s.rows DESC LIMIT 1)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Stored series by what is named; empty means all. Instruments go by their mapped, own or an old name."""
+    """Stored series by what is named; empty means all. Instruments go by their mapped, own or an old name.
+
+    `series` are single ones by their whole names.
+    """
 
     data_types: tuple[str, ...] = ()
     markets: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     intervals: tuple[str, ...] = ()
+    series: tuple[SeriesKey, ...] = ()
 
     @classmethod
     def one(cls, key: SeriesKey) -> "Selection":
-        return cls((key.data_type,), (key.market,), (key.instrument,), (key.interval,))
+        return cls(series=(key,))
 
     @property
     def where(self) -> str:
@@ -34,12 +44,15 @@ class Selection:
         for column, names in self._columns:
             parts += [f"series.{column} IN ({_places(names)})"] if names else []
         parts += [_NAMED.format(_places(self.instruments))] if self.instruments else []
+        if self.series:
+            parts += [f"({' OR '.join([_ONE] * len(self.series))})"]
         return " AND ".join(parts)
 
     @property
     def values(self) -> tuple[Any, ...]:
         columns = [name for _, names in self._columns for name in names]
-        return (*columns, *self.instruments * 3)
+        named = [(key.data_type, key.market, key.interval, *[key.instrument] * 5) for key in self.series]
+        return (*columns, *self.instruments * 3, *chain.from_iterable(named))
 
     @property
     def _columns(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -58,10 +71,8 @@ def find_series(db: sqlite3.Connection, key: SeriesKey) -> int:
 
     Raises StoreError when there is none.
     """
-    where = "data_type = ? AND market = ? AND interval = ? AND {}"
-    once = "id IN (SELECT series_id FROM series_name WHERE name = ?)"
-    for name in ("instrument = ?", "exchange_symbol = ?", once):
-        query = f"SELECT id FROM series WHERE {where.format(name)} ORDER BY rows DESC"
-        if found := db.execute(query, (key.data_type, key.market, key.interval, key.instrument)).fetchone():
-            return int(found[0])
-    raise StoreError(f"{key} is not stored; see: tapewatch series list")
+    one = Selection.one(key)
+    found = db.execute(f"SELECT id FROM series WHERE {one.where}", one.values).fetchone()
+    if found is None:
+        raise StoreError(f"{key} is not stored; see: tapewatch series list")
+    return int(found[0])

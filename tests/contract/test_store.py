@@ -5,7 +5,6 @@ Another database joins by another entry in BENCHES; what a test asks of it in SQ
 
 import asyncio
 import itertools
-import json
 import os
 import random
 import sqlite3
@@ -13,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from core.events import AlertChanged
 from core.records import in_groups
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Store, Written
-from core.stores.selection import Selection
 from core.stores.sqlite import SQLiteStore
 from core.windows import MINUTE, Window
 
@@ -755,120 +752,3 @@ async def test_a_start_after_stored_bars_is_not_believed(bench: SQLiteBench) -> 
     assert await bench.store.settle_start(state, 600) is None
     [fresh] = await bench.store.series(SOURCE, [KEY])
     assert fresh.history_start is None
-
-
-# --- what explains a gap
-
-
-def seen(**fields: Any) -> str:
-    """The evidence of a backfill page of ten bars from 0, all but those that `fields` say."""
-    return json.dumps(
-        {"window": [0, 600], "reason": "backfill", "rows": 8, "first": 0, "last": 540, "rejected": {}, **fields}
-    )
-
-
-async def hole(store: Store, name: str, *absences: Absence, bars: int = 20, **fields: Any) -> SeriesState:
-    """A series of bars from 0 without those that are absent."""
-    state = await series(store, KEY._replace(instrument=name))
-    missing = {ts for absence in absences for ts in range(*absence.window, 60)}
-    commit = answer(state, bars=bars, absences=absences, **fields)
-    await store.commit(replace(commit, rows=[row for row in commit.rows if row[0] not in missing]))
-    return state
-
-
-async def causes(bench: SQLiteBench) -> list[tuple[Any, ...]]:
-    names = 'instrument, start, "end", cause'
-    return await bench.query(f"SELECT {names} FROM gap JOIN series ON series.id = gap.series_id ORDER BY 1, 2")
-
-
-async def test_gaps_are_explained_by_what_is_stored_around_them(bench: SQLiteBench) -> None:
-    store = bench.store
-    shared = Absence(Window(480, 540), "absent", seen())
-    states = [
-        await hole(store, "A-USD", Absence(Window(60, 120), "absent", seen()), shared),
-        await hole(store, "B-USD", Absence(Window(240, 300), "rejected", seen(rejected={"volume": 1})), shared),
-        await hole(store, "C-USD", Absence(Window(300, 360), "absent"), shared),
-    ]
-    await store.explain(states)
-    assert await causes(bench) == [
-        ("A-USD", 60, 120, "instrument_silent"),
-        ("A-USD", 480, 540, "market_silent"),
-        ("B-USD", 240, 300, "rejected_rows"),
-        ("B-USD", 480, 540, "market_silent"),
-        ("C-USD", 300, 360, "instrument_silent"),
-        ("C-USD", 480, 540, "market_silent"),
-    ]
-
-
-async def test_a_series_that_was_not_asked_or_lives_elsewhere_is_no_witness(bench: SQLiteBench) -> None:
-    store = bench.store
-    state = await hole(store, "A-USD", Absence(Window(60, 120), "absent", seen()))
-    await hole(store, "B-USD")
-    late = await series(store, KEY._replace(instrument="C-USD"))
-    await store.commit(answer(late, start=600))
-    elsewhere = await series(store, KEY._replace(market="binance", instrument="D-USD"))
-    await store.commit(answer(elsewhere, bars=20))
-    ended = await series(store, KEY._replace(instrument="E-USD"))
-    await store.commit(answer(ended, start=-200_040, bars=1, covered=Window(-200_040, 1_200)))
-    await store.explain([state])
-    assert await causes(bench) == [("A-USD", 60, 120, "unknown")]
-    await hole(store, "C-USD")
-    await store.explain([state])
-    assert await causes(bench) == [("A-USD", 60, 120, "instrument_silent")]
-
-
-async def test_a_cause_is_told_anew_once_a_gap_was_seen_again(bench: SQLiteBench) -> None:
-    store = bench.store
-    ended = seen(last=300)
-    state = await hole(store, "A-USD", Absence(Window(360, 600), "absent", ended))
-    await store.explain([state])
-    assert await causes(bench) == [("A-USD", 360, 600, "vendor_short_page")]
-    await store.commit(answer(state, start=360, bars=4, rows=[], absences=[Absence(Window(360, 600), "absent", ended)]))
-    assert await causes(bench) == [("A-USD", 360, 600, "absent")]
-
-
-async def test_metadata_explains_what_comes_after_the_last_record(bench: SQLiteBench) -> None:
-    store = bench.store
-    state = await hole(store, "A-USD", Absence(Window(360, 1_200), "absent", seen(last=300)))
-
-    def retire(db: sqlite3.Connection) -> None:
-        names = "source, list_id, list_rank, market, instrument, is_listed, first_seen, last_seen, changed"
-        db.execute(
-            f"INSERT INTO spot_instruments ({names}, instrument_status, last_trade_spot_timestamp) "
-            f"VALUES ('coindesk', {state.id}, 1, 'kraken', 'A-USD', 1, 0, 0, 0, 'RETIRED', 345)"
-        )
-
-    await bench.store._db.run(retire)
-    await store.explain([state])
-    assert await causes(bench) == [("A-USD", 360, 1_200, "delisted")]
-
-
-async def test_what_is_damaged_are_series_with_gaps_or_failed_windows(bench: SQLiteBench) -> None:
-    store = bench.store
-    gapped = await hole(store, "A-USD", Absence(Window(60, 120), "absent", seen()))
-    await hole(store, "B-USD")
-    failed = await series(store, KEY._replace(instrument="C-USD"))
-    await store.failed(failed, Window(0, 600), "down", 9, "r")
-    everything = await store.damaged(SOURCE, Selection())
-    assert [(entry.state.id, entry.failed) for entry in everything] == [
-        (gapped.id, ()),
-        (failed.id, (Window(0, 600),)),
-    ]
-    assert [gap.window for gap in everything[0].state.gaps] == [Window(60, 120)]
-    chosen = await store.damaged(SOURCE, Selection(("spot_ohlcv",), ("kraken",), ("C-USD", "X"), ("1m",)))
-    assert [entry.state.id for entry in chosen] == [failed.id]
-    for nothing in (Selection(intervals=("1d",)), Selection(markets=("binance",)), Selection(instruments=("B-USD",))):
-        assert await store.damaged(SOURCE, nothing) == []
-    assert await store.damaged("another", Selection()) == []
-
-
-async def test_a_failed_window_is_forgotten_by_what_answers_it_or_settles_that_nothing_is_there(
-    bench: SQLiteBench,
-) -> None:
-    store = bench.store
-    state = await series(store)
-    await store.failed(state, Window(0, 1_200), "down", 9, "r")
-    await store.commit(answer(state, start=600, bars=10, closed_before=900, covered=Window(600, 900)))
-    assert (await store.damaged(SOURCE, Selection()))[0].failed == (Window(0, 600),)
-    await store.settle_start(state, 600)
-    assert await store.damaged(SOURCE, Selection()) == []

@@ -215,7 +215,7 @@ def test_looking_at_a_store(tapewatch: Program) -> None:
         assert (series["series"], series["state"]) == ("spot_ohlcv/kraken/BTC-USD/1d", "done")
     assert "nothing" in tapewatch("jobs", "show", "nothing", code=2).sentence
     assert tapewatch("series", "list", "--like", "%/ETH-USD/%", "--output", "json", code=0).json == []
-    detail = tapewatch("series", "show", "spot_ohlcv/kraken/BTC-USD/1d", code=0).json_document
+    detail = tapewatch("series", "show", "spot_ohlcv/kraken/BTC-USD/1d", "--output", "json", code=0).json
     [covered] = detail["coverage"]
     assert (covered["start"], covered["end"]) == ("2025-05-01T00:00:00Z", "2025-05-08T00:00:00Z")
     assert (detail["base"], detail["quote"], detail["gap"]) == ("BTC", "USD", [])
@@ -224,7 +224,9 @@ def test_looking_at_a_store(tapewatch: Program) -> None:
 def test_dropping_a_series(tapewatch: Program) -> None:
     tapewatch.ingest("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD", *WEEK)
     name = "spot_ohlcv/kraken/BTC-USD/1d"
-    assert tapewatch("series", "drop", name).code == 130
+    shown = tapewatch("series", "drop", name, code=2)
+    assert "add --yes" in shown.err
+    assert ["spot_ohlcv", "7"] in [line.split() for line in shown.out.splitlines()]
     assert tapewatch.store.one("SELECT count(*) FROM spot_ohlcv") == 14
     tapewatch("series", "drop", name, "--yes", code=0)
     assert tapewatch.store.one("SELECT count(*) FROM spot_ohlcv") == 7
@@ -239,11 +241,11 @@ def test_no_engine_to_talk_to(tapewatch: Program, command: tuple[str, ...]) -> N
 
 
 def panels(ended: Done) -> list[str]:
-    return [name for name in ("Ingest", "Look", "Operate", "Try") if f"─ {name} ─" in ended.out]
+    return [name for name in ("Ingest", "Look", "Repair", "Operate", "Try") if f"─ {name} ─" in ended.out]
 
 
 def test_help_is_there_and_light(tapewatch: Program) -> None:
-    assert panels(tapewatch("--help", code=0)) == ["Ingest", "Look", "Operate", "Try"]
+    assert panels(tapewatch("--help", code=0)) == ["Ingest", "Look", "Repair", "Operate", "Try"]
     ended = tapewatch("futures-ohlcv", "--help", code=0)
     assert "--pair_limit" in ended.out
     assert "tapewatch futures_ohlcv --interval 1d" in ended.out

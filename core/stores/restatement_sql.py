@@ -1,0 +1,35 @@
+"""Closed bars that changed after all, one changed column a row. Synchronous."""
+
+import json
+import sqlite3
+from typing import Any, NamedTuple
+
+from core.datasets import SeriesKey
+from core.stores.selection import Selection
+
+
+class Restated(NamedTuple):
+    """One column of one bar: `seen_at` is when the vendor gave the new value. Times in UTC epoch seconds."""
+
+    seen_at: int
+    key: SeriesKey
+    ts: int
+    column: str
+    old: Any
+    new: Any
+    run_id: str
+
+
+def restated(db: sqlite3.Connection, selection: Selection, since: int) -> list[Restated]:
+    """What changed in the selected series since then, oldest first."""
+    query = (
+        "SELECT seen_at, data_type, market, instrument, interval, ts, old, new, run_id "
+        f"FROM restatement JOIN series ON series.id = restatement.series_id WHERE {selection.where} AND seen_at >= ? "
+        "ORDER BY seen_at, data_type, market, instrument, interval, ts, restatement.id"
+    )
+    found: list[Restated] = []
+    for seen_at, *names, ts, old, new, run_id in db.execute(query, (*selection.values, since)):
+        before, after = json.loads(old), json.loads(new)
+        key = SeriesKey(*names)
+        found += [Restated(seen_at, key, ts, name, before[name], after[name], run_id) for name in after]
+    return found
