@@ -4,7 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo test check lint format coverage bench picture requirements clean
+ZONES := Asia/Kathmandu America/Sao_Paulo
+
+.PHONY: help demo test zones check lint format coverage bench picture requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | sort | expand -t 14
@@ -14,6 +16,9 @@ demo: .venv/run  ## watch real ingestion from a sandbox: no key, no network
 
 test: .venv/dev  ## the whole suite
 	$(PYTEST) -m "slow or not slow"
+
+zones: .venv/dev  ## the suite without its slow tests, in time zones with odd offsets
+	for zone in $(ZONES); do TZ=$$zone $(PYTEST) -m "not slow" || exit 1; done
 
 check: lint coverage  ## formatting, lint, types, import contract, tests with branch coverage of core
 
