@@ -80,7 +80,7 @@ class Reader:
         found = self._db.execute(
             "SELECT data_type, interval, count(*), sum(rows), max(last_bar), "
             "sum((SELECT count(*) FROM gap WHERE series_id = series.id)) "
-            "FROM series GROUP BY data_type, interval ORDER BY data_type, interval"
+            "FROM series WHERE interval <> '' GROUP BY data_type, interval ORDER BY data_type, interval"
         )
         names = ("data_type", "interval", "series", "rows", "last_bar", "gaps")
         return [dict(zip(names, row, strict=True)) for row in found]
@@ -90,7 +90,7 @@ class Reader:
         found = self._db.execute(
             "SELECT data_type || '/' || market || '/' || instrument || '/' || interval AS name, id, rows, "
             "first_bar, last_bar, history_start, (SELECT count(*) FROM gap WHERE series_id = series.id) "
-            "FROM series WHERE name LIKE ? AND (?2 IS NULL OR data_type = ?2) ORDER BY name",
+            "FROM series WHERE interval <> '' AND name LIKE ? AND (?2 IS NULL OR data_type = ?2) ORDER BY name",
             (like, data_type),
         )
         return [SeriesRow(*row) for row in found]
