@@ -8,16 +8,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from core.sandbox.asset_lists import AssetLists
 from core.sandbox.canned import Canned
 from core.sandbox.catalog import Catalog
+from core.sandbox.feeds import feeds
 from core.sandbox.history import History
 from core.sandbox.listings import Listings
 from core.sandbox.market import Market
 from core.sandbox.replay import Replay
+from core.sandbox.scenario import world_of
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
-from core.sandbox.world import World
 from core.windows import DAY, HOUR, MINUTE
 
 VERSION = "2.1.26997"
@@ -46,14 +48,15 @@ class Route:
     successor: str = ""
 
 
-def synthetic(seed: int, *, canned: bool = False) -> dict[str, Route]:
-    """The endpoints of the synthetic world of `seed`."""
+def synthetic(seed: int, scenario: Path | None = None, *, canned: bool = False) -> dict[str, Route]:
+    """The endpoints of the synthetic world of `seed`. Raises ConfigError for a bad scenario."""
     catalog = Catalog(seed)
-    world = World(catalog)
+    world = world_of(catalog, scenario)
     market = Market(seed)
-    history = History(world, market)
+    kinds = feeds(market)
+    history = History(world, kinds)
     page = Canned(history, catalog, market).page if canned else history.page
-    listings = Listings(world)
+    listings = Listings(world, kinds)
     assets = AssetLists(world, market)
     routes = {
         "/asset/v1/top/list": Route(assets.top, 30),

@@ -31,6 +31,7 @@ class Instrument:
 
     `expires` is UTC seconds, None unless it is a dated contract. `settle` and `unit` (the contract's
     currency) are those of futures, as are `funding` and `interest`, None where nothing is published.
+    `status` is the one it ends with; what is `said` instead goes before anything.
     """
 
     kind: str
@@ -51,11 +52,13 @@ class Instrument:
     funding: Stream | None = None
     interest: Stream | None = None
     transform: str = ""
+    said: str | None = None
 
 
 # How many of the largest coins a quote currency is paired with; others pair with all of them.
 _DEPTH = {"EUR": 22, "GBP": 10, "BTC": 24, "USDC": 20, "FDUSD": 16, "TRY": 12, "BRL": 8, "CAD": 6, "JPY": 3}
 _QUOTE_SHARE = {"USDT": 1.0, "USD": 1.0, "USDC": 0.18, "FDUSD": 0.2, "BTC": 0.04, "EUR": 0.09, "GBP": 0.03}
+_FUTURES_SHARE = {"USDT": 1.0, "USD": 0.12, "USDC": 0.06}
 # Names that every seed offers as active ones.
 _KEPT = 12
 # Of open interest; with seven or eight of a price they come to at most 15.
@@ -81,6 +84,21 @@ class Catalog:
         for instrument in (*self._spot(), *self._futures(), *self._indices()):
             found[instrument.kind][instrument.market][instrument.mapped] = instrument
         return found
+
+    def made_up(self, kind: str, market: str, mapped: str) -> Instrument | None:
+        """An instrument that the market does not carry, of assets that exist; None if it could not be."""
+        symbols = mapped.split("-")
+        assets = [ASSETS.get(symbol) for symbol in symbols[:2]]
+        base, quote = assets if len(assets) == 2 else (None, None)
+        if base is None or quote is None or base is quote:
+            return None
+        if kind == "spot":
+            found = self._spot_pair(SPOT_EXCHANGES[market], base, quote, _KEPT)
+        elif kind == "futures" and quote.symbol in _FUTURES_SHARE:
+            found = self._perpetual(FUTURES_EXCHANGES[market], base, quote, _KEPT)
+        else:
+            return None
+        return found if found.mapped == mapped else None
 
     def _chance(self, *parts: object) -> float:
         return unit(key_of(self._seed, *parts), 0)
@@ -127,7 +145,7 @@ class Catalog:
         mapped = f"{base.symbol}-{quote.symbol}-{denomination}-PERPETUAL"
         first = self._listing(exchange, mapped, (base, quote), rank)
         last = self._retired(exchange, mapped, rank, first)
-        share = {"USDT": 1.0, "USD": 0.12, "USDC": 0.06}[quote.symbol]
+        share = _FUTURES_SHARE[quote.symbol]
         return self._instrument(
             exchange,
             mapped,
@@ -270,11 +288,7 @@ class Catalog:
             return None
         rate = known.interest_rate * _activity(series, chance)
         seed = key_of(self._seed, series.key, "interest")
-        if series.contract is not None:
-            return Stream(series, first, rate, round(max(20_000, series.notional / 2 / series.contract)), 0, seed)
-        coins = series.notional / 2 / ASSETS[series.base].price
-        places = floor(_DIGITS_OF_SIZE - log10(coins))
-        return Stream(series, first, rate, round(coins * 10.0**places), places, seed)
+        return Stream(series, first, rate, *interest_size(series), seed)
 
     def _series(
         self,
@@ -310,11 +324,22 @@ class Catalog:
 
 def status_at(instrument: Instrument, now: int) -> str:
     """The vendor's status word at `now` (UTC seconds); what ends later is still active."""
+    if instrument.said is not None:
+        return instrument.said
     if instrument.expires is not None:
         return "ACTIVE" if now < instrument.expires else "EXPIRED"
     if instrument.series.last is not None and now < instrument.series.last:
         return "ACTIVE"
     return instrument.status
+
+
+def interest_size(series: Series) -> tuple[int, int]:
+    """Level and decimals of a contract's open interest, see `Stream`."""
+    if series.contract is not None:
+        return round(max(20_000, series.notional / 2 / series.contract)), 0
+    coins = series.notional / 2 / ASSETS[series.base].price
+    places = floor(_DIGITS_OF_SIZE - log10(coins))
+    return round(coins * 10.0**places), places
 
 
 def _activity(series: Series, chance: float) -> float:

@@ -42,7 +42,7 @@ class Gate:
         self._calls = 0
         self._faults = Faults([] if options.faults is None else read_rules(options.faults))
         if options.replay is None:
-            self._api = Api(synthetic(options.seed, canned=options.canned))
+            self._api = Api(synthetic(options.seed, options.scenario, canned=options.canned))
             self._mark = f"seed={options.seed}"
         else:
             self._api = Api(recorded(Replay(options.replay, _complain)))

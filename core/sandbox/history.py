@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.sandbox.catalog import Instrument, status_at
-from core.sandbox.feeds import Feed, feeds
-from core.sandbox.market import Market
+from core.sandbox.feeds import Feed
 from core.sandbox.params import PAGE_CAP, PageRequest
 from core.sandbox.timeline import Line, newest, oldest
 from core.sandbox.venues import MARKETS
@@ -20,9 +19,9 @@ _NAMES = {"spot": "TRADE_SPOT", "futures": "TRADE_FUTURES", "index": "INDEX"}
 class History:
     """Answers history calls from the synthetic market."""
 
-    def __init__(self, world: World, market: Market) -> None:
+    def __init__(self, world: World, feeds: Mapping[str, Feed[Any, Any]]) -> None:
         self._world = world
-        self._feeds = feeds(market)
+        self._feeds = feeds
 
     def page(self, kind: str, grain: Grain, query: Mapping[str, str], now: int) -> Answer:
         """Raises Refusal 400 or 404."""

@@ -7,15 +7,15 @@ from core.sandbox import params
 from core.sandbox.catalog import Instrument, status_at
 from core.sandbox.draws import unit
 from core.sandbox.exchanges import BOOKS, FUTURES_GROUPS, SPOT_GROUPS, exchange_fields
+from core.sandbox.feeds import Feed
 from core.sandbox.history import unknown_market
 from core.sandbox.series import Series, Stream
 from core.sandbox.timeline import newest, oldest
-from core.sandbox.venues import FUTURES_EXCHANGES, MARKETS, SPOT_EXCHANGES
+from core.sandbox.venues import FUTURES_EXCHANGES, MARKETS, SPOT_EXCHANGES, STATUSES
 from core.sandbox.wire import Answer, succeeded
 from core.sandbox.world import World
 from core.windows import DAY
 
-_STATUSES = ("ACTIVE", "IGNORED", "RETIRED", "EXPIRED", "READY_FOR_DECOMMISSIONING", "RETIRED_UNMAPPED")
 _COUNTED = ("ACTIVE", "IGNORED", "RETIRED", "EXPIRED", "RETIRED_UNMAPPED")
 _INDEX_GROUPS = ("ID", "INTERNAL", "INSTRUMENT_SUMMARY")
 _GROUPS = {"spot": SPOT_GROUPS, "futures": FUTURES_GROUPS, "index": _INDEX_GROUPS}
@@ -28,8 +28,9 @@ _BOOKS_SINCE = 1_677_283_200
 class Listings:
     """Answers about markets and instruments as they are at a time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, feeds: Mapping[str, Feed[Any, Any]]) -> None:
         self._world = world
+        self._feeds = feeds
 
     def markets(self, kind: str, parameter: str, query: Mapping[str, str], now: int) -> Answer:
         """`/<kind>/v2/markets` and v1; `parameter` names the markets. Raises Refusal 404 for unknown ones."""
@@ -43,13 +44,13 @@ class Listings:
         wanted = params.several(query, "instruments", ())
         if len(wanted) > 25:
             raise params.bad("instruments", query["instruments"], "At most 25 instruments.")
-        statuses = params.several(query, "instrument_status", ("ACTIVE",), _STATUSES)
+        statuses = params.several(query, "instrument_status", ("ACTIVE",), STATUSES)
         market = query.get("market", "").lower()
         data = {}
         for name in [market] if market else MARKETS[kind]:
             entry = self._market(kind, name, groups, now)
             entry["instruments"] = {
-                item.mapped: _instrument(item, now)
+                item.mapped: self._instrument(item, now)
                 for item in self._listed(kind, name, now)
                 if status_at(item, now) in statuses and (not wanted or item.mapped in wanted)
             }
@@ -75,6 +76,44 @@ class Listings:
             else:
                 entry |= exchange_fields(exchange, group, standing, now)
         return entry
+
+    def _instrument(self, item: Instrument, now: int) -> dict[str, Any]:
+        kind = item.kind.upper()
+        entry: dict[str, Any] = {
+            "TYPE": _TYPES[item.kind],
+            "INSTRUMENT_STATUS": status_at(item, now),
+            "INSTRUMENT": item.own_id,
+            "HISTO_SHARD": item.shard,
+            "MAPPED_INSTRUMENT": item.mapped,
+            "INSTRUMENT_MAPPING": _mapping(item),
+        }
+        if item.kind == "index":
+            return entry | self._told("INDEX_UPDATES", "index", item.series, now) | _composition(item, now)
+        entry |= self._told(f"TRADES_{kind}", item.kind, item.series, now)
+        if item.kind == "futures":
+            entry |= self._told("FUNDING_RATE_UPDATES", "funding", item.funding, now)
+            entry |= self._told("OPEN_INTEREST_UPDATES", "interest", item.interest, now)
+            return entry | {"CONTRACT_EXPIRATION_TS": item.expires}
+        return entry | _book(item, now)
+
+    def _told(self, what: str, feed: str, line: Series | Stream | None, now: int) -> dict[str, Any]:
+        """Whether, from when, until when and how often there was something."""
+        if line is None or oldest(line) > now:
+            return {f"HAS_{what}": False}
+        one = what.replace("UPDATES", "UPDATE").replace("TRADES", "TRADE")
+        return {
+            f"HAS_{what}": True,
+            f"FIRST_{one}_TIMESTAMP": oldest(line),
+            f"LAST_{one}_TIMESTAMP": self._last(feed, line, now),
+            f"TOTAL_{what}": _trades(line, now) if isinstance(line, Series) else _updates(line, now),
+        }
+
+    def _last(self, feed: str, line: Series | Stream, now: int) -> int:
+        """The last event; of what goes on it is about one pause between events ago."""
+        if line.ended is not None and line.ended <= now:
+            return self._feeds[feed].timeline.latest(line, now)
+        last = newest(line, now)
+        return last if last < now else max(line.first, now - 1 - int(2 * _pause(line) * unit(line.seed, now)))
 
 
 def _family(listed: Sequence[Instrument], now: int) -> dict[str, dict[str, Any]]:
@@ -108,26 +147,6 @@ def _summary(kind: str, listed: Sequence[Instrument], now: int) -> dict[str, Any
     return entry
 
 
-def _instrument(item: Instrument, now: int) -> dict[str, Any]:
-    kind = item.kind.upper()
-    entry: dict[str, Any] = {
-        "TYPE": _TYPES[item.kind],
-        "INSTRUMENT_STATUS": status_at(item, now),
-        "INSTRUMENT": item.own_id,
-        "HISTO_SHARD": item.shard,
-        "MAPPED_INSTRUMENT": item.mapped,
-        "INSTRUMENT_MAPPING": _mapping(item),
-    }
-    if item.kind == "index":
-        return entry | _index(item, now)
-    entry |= _told(f"TRADES_{kind}", f"TRADE_{kind}", item.series, now)
-    if item.kind == "futures":
-        entry |= _told("FUNDING_RATE_UPDATES", "FUNDING_RATE_UPDATE", item.funding, now)
-        entry |= _told("OPEN_INTEREST_UPDATES", "OPEN_INTEREST_UPDATE", item.interest, now)
-        return entry | {"CONTRACT_EXPIRATION_TS": item.expires}
-    return entry | _book(item, now)
-
-
 def _book(item: Instrument, now: int) -> dict[str, Any]:
     first = max(oldest(item.series), _BOOKS_SINCE)
     kept = item.market in BOOKS and first < newest(item.series, now)
@@ -135,10 +154,9 @@ def _book(item: Instrument, now: int) -> dict[str, Any]:
     return snapshots | {"FIRST_OB_L2_SNAPSHOT_SPOT_TIMESTAMP": first} if kept else snapshots
 
 
-def _index(item: Instrument, now: int) -> dict[str, Any]:
-    series = item.series
-    first = oldest(series)
-    recomposed = {
+def _composition(item: Instrument, now: int) -> dict[str, Any]:
+    first = oldest(item.series)
+    return {
         "HAS_INDEX_COMPOSITION_UPDATES": True,
         "FIRST_INDEX_COMPOSITION_UPDATE_TIMESTAMP": first,
         "LAST_INDEX_COMPOSITION_UPDATE_TIMESTAMP": max(first, DAY.floor(now)),
@@ -147,24 +165,6 @@ def _index(item: Instrument, now: int) -> dict[str, Any]:
         "OUTLIER_EXCLUSION_PERCENTAGE": 5,
         "OLDEST_HISTORICAL_DAY_DATA_TIMESTAMP": DAY.floor(first),
         "OLDEST_HISTORICAL_INDEX_COMPOSITION_UPDATE_TIMESTAMP": first,
-    }
-    return _told("INDEX_UPDATES", "INDEX_UPDATE", series, now) | recomposed
-
-
-def _told(what: str, one: str, line: Series | Stream | None, now: int) -> dict[str, Any]:
-    """Whether, from when, until when and how often there was something."""
-    if line is None or oldest(line) > now:
-        return {f"HAS_{what}": False}
-    last = newest(line, now)
-    if last == now:
-        # Of what goes on the last event is about one pause between events ago.
-        last = max(line.first, now - 1 - int(2 * _pause(line) * unit(line.seed, now)))
-    total = _trades(line, now) if isinstance(line, Series) else _updates(line, now)
-    return {
-        f"HAS_{what}": True,
-        f"FIRST_{one}_TIMESTAMP": oldest(line),
-        f"LAST_{one}_TIMESTAMP": last,
-        f"TOTAL_{what}": total,
     }
 
 

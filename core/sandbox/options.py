@@ -21,6 +21,7 @@ class SandboxOptions:
     limits: tuple[Limit, ...] = PRESETS["paid"]
     require_key: str | None = None
     faults: Path | None = None
+    scenario: Path | None = None
     replay: Path | None = None
     log: Path | None = None
     canned: bool = False

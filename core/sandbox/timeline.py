@@ -34,13 +34,23 @@ class Line(Protocol):
     def before(self) -> Self | None: ...
 
 
+class Moment(Protocol):
+    @property
+    def ts(self) -> int: ...
+
+
+class Reported(Protocol):
+    @property
+    def last(self) -> Moment: ...
+
+
 class Part(Protocol):
     """A bar, whatever it holds; without events it has no marks."""
 
     @property
     def start(self) -> int: ...
     @property
-    def marks(self) -> object | None: ...
+    def marks(self) -> Reported | None: ...
 
 
 L = TypeVar("L", bound=Line)
@@ -122,6 +132,15 @@ class Timeline(ABC, Generic[L, B]):
         for bar in bars:
             buckets.setdefault(bar.start - bar.start % size, []).append(bar)
         return [self.joined(at, parts) for at, parts in buckets.items()]
+
+    def latest(self, line: L, now: int) -> int:
+        """The time of the last event up to `now`, which is after the first one."""
+        at = newest(line, now)
+        while True:
+            [bar] = self.bars(line, DAY, DAY.floor(at), DAY.floor(at) + 1, now)
+            if bar.marks is not None:
+                return bar.marks.last.ts
+            at -= DAY.seconds
 
     def _stretch(self, line: L, grain: Grain, start: int, end: int, now: int) -> list[B]:
         """`bars` of one stretch alone."""

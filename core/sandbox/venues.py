@@ -38,6 +38,8 @@ _FUTURES = """
 20 deribit Deribit 2018-08-14 0.05 deribit USD,USDC
 41 hyperliquid Hyperliquid 2023-06-01 0.05 bare USDT
 """
+# The vendor's words for the state of an instrument.
+STATUSES = ("ACTIVE", "IGNORED", "RETIRED", "EXPIRED", "READY_FOR_DECOMMISSIONING", "RETIRED_UNMAPPED")
 # The vendor's score of spot exchanges, of 100.
 BENCHMARK = {
     "coinbase": 88.4, "kraken": 86.9, "bitstamp": 81.2, "binance": 78.7, "okex": 70.3, "bybit": 61.5,

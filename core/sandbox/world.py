@@ -46,11 +46,14 @@ class Register:
 
 
 class World:
-    """The registers of a seed: the catalog's, then one from each of `changes` (UTC seconds) on."""
+    """The registers of a seed: the `first`, then one from each of `changes` (UTC seconds) on."""
 
-    def __init__(self, catalog: Catalog, changes: Sequence[tuple[int, Register]] = ()) -> None:
+    def __init__(
+        self, catalog: Catalog, changes: Sequence[tuple[int, Register]] = (), first: Register | None = None
+    ) -> None:
         self.catalog = catalog
-        self._registers = [Register(catalog.instruments, ASSETS, {}), *(register for _, register in changes)]
+        first = first or Register(catalog.instruments, ASSETS, {})
+        self._registers = [first, *(register for _, register in changes)]
         self._times = [at for at, _ in changes]
 
     def at(self, now: int) -> Register:
