@@ -6,6 +6,7 @@
     ├── RoomRefused           the user: the plan needs more of the disk than a run may take
     ├── QuotaExhausted        time: the vendor's limit resets later than the run may wait
     ├── EngineUnreachable     the user: no engine answers on the socket
+    ├── OutputError           the user: a file for output cannot be written
     ├── SourceError           something about the vendor's answer
     │   ├── Transient         nobody: the window is asked again after a backoff
     │   ├── RateLimited       nobody: the host is left alone for `wait` seconds
@@ -54,6 +55,10 @@ class QuotaExhausted(TapewatchError):
 
 class EngineUnreachable(TapewatchError):
     """No engine answers where one was expected."""
+
+
+class OutputError(TapewatchError):
+    """A file or directory for output cannot be written."""
 
 
 class SourceError(TapewatchError):

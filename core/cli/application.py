@@ -11,6 +11,8 @@ from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
 from core.cli.context import remember, words
 from core.cli.describe import describe
+from core.cli.export import EPILOG as EXPORT_EPILOG
+from core.cli.export import export
 from core.cli.gaps import gaps
 from core.cli.restatements import restatements
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
@@ -61,6 +63,7 @@ app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.
 app.command("status", rich_help_panel=LOOK)(status)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(series, name="series", rich_help_panel=LOOK)
+app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)
 app.command("describe", rich_help_panel=LOOK)(describe)
 app.command("restatements", rich_help_panel=LOOK)(restatements)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)

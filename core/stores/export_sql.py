@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 from core.datasets import Dataset, SeriesKey
 from core.stores.schema import group_names
 from core.stores.selection import Selection
-from core.windows import Grain, Window
+from core.windows import Grain, Window, clip
 
 FOREVER = Window(-(2**62), 2**62)
-# Reference data that are refreshed in place, beside a list's own moving columns: their past is not kept.
-UNKEPT = ("list_rank", "last_seen")
 _TOUCHED = ""
 _TEXTS = {"time", "sampled_from"}
 
@@ -106,13 +104,19 @@ def bar_streams(
 def _reader(
     db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, question: Question
 ) -> Callable[[Window], Iterator[Row]]:
-    return lambda window: read_bars(db, dataset, grain, series_id, question, window)
+    return lambda window: read_bars(db, dataset, grain, series_id, question, clip(window, question.window))
 
 
 def _span(db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, window: Window) -> Window:
     edge = f"SELECT {{}}(ts) FROM {dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ?"
     first, last = (db.execute(edge.format(name), (series_id, *window)).fetchone()[0] for name in ("min", "max"))
     return Window(0, 0) if first is None else Window(first, last + grain.seconds)
+
+
+def is_stored(db: sqlite3.Connection, selection: Selection) -> bool:
+    """Whether any series is selected."""
+    query = f"SELECT 1 FROM series WHERE {selection.where} LIMIT 1"
+    return db.execute(query, selection.values).fetchone() is not None
 
 
 def pruned_before(db: sqlite3.Connection, selection: Selection) -> int | None:
@@ -136,7 +140,7 @@ def read_bars(
         if question.as_of is None:
             yield from rows
         else:
-            yield from _undone(rows, _restated_later(db, series_id, part, question.as_of, later), sources)
+            yield from undone(rows, _restated_later(db, series_id, part, question.as_of, later), sources)
 
 
 def _marks(db: sqlite3.Connection, series_id: int, question: Question, groups: set[str]) -> dict[str, list[_Mark]]:
@@ -210,9 +214,7 @@ def _restated_later(
         yield ts, old
 
 
-def _undone(
-    rows: Iterable[Row], patches: Iterator[tuple[int, dict[str, Any]]], columns: Sequence[str]
-) -> Iterator[Row]:
+def undone(rows: Iterable[Row], patches: Iterator[tuple[int, dict[str, Any]]], columns: Sequence[str]) -> Iterator[Row]:
     """`(key, *columns)` rows with the patches of their keys put in; both ascend."""
     key, patch = next(patches, (None, {}))
     for row in rows:

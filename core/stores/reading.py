@@ -136,6 +136,15 @@ class Reader:
         """The series with bars that begin before that time (UTC epoch seconds)."""
         return prunable(self._db, data_type, interval, before)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The database at one moment: what is read belongs together, whoever writes meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield self._db
+        finally:
+            self._db.execute("ROLLBACK")
+
     def _records(self, query: str, *values: object) -> list[dict[str, Any]]:
         found = self._db.execute(query, values)
         names = [column[0] for column in found.description]
