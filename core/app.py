@@ -98,7 +98,7 @@ async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
         clock = LoopClock()
         store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
-        tools = await _tools(loaded, store, stack, clock)
+        tools = await _tools(loaded, store, stack, clock, keeps=False)
         job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
         return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
 
@@ -118,7 +118,7 @@ async def held_store(loaded: Loaded) -> AsyncIterator[SQLiteStore]:
         lock.release()
 
 
-async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clock) -> Tools:
+async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clock, *, keeps: bool = True) -> Tools:
     settings = loaded.settings
     cache = open_cache(settings.cache)
     stack.push_async_callback(cache.close)
@@ -142,6 +142,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         alerts=Alerts(bus, _open_alerts(loaded)),
         clock=clock,
         chance=random.random,
+        keeps=keeps,
         options=options,
     )
 

@@ -1,6 +1,7 @@
 """What a user asks for: one operation, whether it came from flags, a batch file or the control socket."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from core.text import clean, is_name
 from core.windows import GRAINS, Grain, parse_time
 
 DEFAULT_ASSETS = 100
+LONGEST_REGEX = 200
+# Names between commas, and regular expressions between slashes that may have commas of their own.
+_SEPARATE = re.compile(r"\s*/.*?(?<!\\)/\s*(?=,|$)|[^,]+")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +85,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ranked(self) -> bool:
         """Whether the series are chosen by rank rather than named."""
-        return not (self.is_metadata or self.instrument or self.series or self.universe)
+        if self.is_metadata or self.series or self.universe:
+            return False
+        return not self.instrument or (self.pair_limit is not None and any(map(regex_of, self.instrument)))
 
     @property
     def needs_listing(self) -> bool:
         """Whether the vendor's metadata is needed to know which series and from when."""
-        is_named = bool(self.series or (self.instrument and self.market))
+        is_named = bool(self.series or (self.instrument and self.market and not any(map(regex_of, self.instrument))))
         return not (is_named and self.start not in {None, "listing"} and self.end)
 
     def span(self, now: int) -> tuple[int | None, int | None]:
@@ -188,7 +194,19 @@ def _listed(value: Any) -> tuple[str, ...]:
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise ConfigError("write a text or a list of texts")
-    return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+    return tuple(name.strip() for part in parts for name in _SEPARATE.findall(part) if name.strip())
+
+
+def regex_of(name: str) -> re.Pattern[str] | None:
+    """The regular expression that `/.../` means, None for an exact name. Raises ConfigError for a wrong one."""
+    if len(name) < 3 or not (name.startswith("/") and name.endswith("/")):
+        return None
+    if len(name) > LONGEST_REGEX:
+        raise ConfigError(f"a regular expression may have {LONGEST_REGEX} characters, this one has {len(name)}")
+    try:
+        return re.compile(name[1:-1])
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigError(f"{clean(name)!r} is no regular expression: {error}") from error
 
 
 def _not_one_of(value: object, allowed: Iterable[str]) -> str:
@@ -220,8 +238,8 @@ def _faults(operation: Operation) -> Iterator[tuple[str, str]]:
 def _faults_of_names(operation: Operation) -> Iterator[tuple[str, str]]:
     for field in ("market", "instrument"):
         for name in getattr(operation, field):
-            if not is_name(name):
-                yield field, f"{clean(name)!r} cannot be the name of a market or an instrument"
+            if text := _fault_of_name(name, may_be_regex=field == "instrument"):
+                yield field, text
     if operation.universe is not None and not is_name(operation.universe):
         yield "universe", f"{clean(operation.universe)!r} cannot be the name of a universe"
     for name in operation.series:
@@ -233,6 +251,15 @@ def _faults_of_names(operation: Operation) -> Iterator[tuple[str, str]]:
             yield field, f"leave it out: {chosen_by[0]} names what is wanted"
     if len(chosen_by) == 2:
         yield "universe", "leave it out: series names what is wanted"
+
+
+def _fault_of_name(name: str, *, may_be_regex: bool) -> str:
+    try:
+        if may_be_regex and regex_of(name) is not None:
+            return ""
+    except ConfigError as error:
+        return str(error)
+    return "" if is_name(name) else f"{clean(name)!r} cannot be the name of a market or an instrument"
 
 
 def _fault_of_series(operation: Operation, name: str) -> str:

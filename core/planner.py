@@ -21,6 +21,7 @@ PAGE_CHECK_SECONDS = 86_400
 EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
 BYTES_PER_ROW = 135  # a gzipped row of the default groups, measured
 BACKFILL, TAIL, GAP, PROBE, RECHECK, AUDIT = "backfill", "tail", "gap", "probe", "recheck", "audit"
+LISTING = "listing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,46 @@ class SeriesPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything one operation will ask for."""
+class ListPlan:
+    """One list of reference data: its `page` is asked for with one call when it is due, else not at all."""
 
-    series: tuple[SeriesPlan, ...]
+    series: SeriesState
+    page: Window
+    is_due: bool = True
 
     @property
     def requests(self) -> int:
+        return int(self.is_due)
+
+    def fetches(self) -> Iterator[Fetch]:
+        if self.is_due:
+            yield Fetch(self.series, self.page, LISTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one operation will ask for: histories, or lists of reference data."""
+
+    series: tuple[SeriesPlan, ...]
+    lists: tuple[ListPlan, ...] = ()
+
+    @property
+    def parts(self) -> "tuple[SeriesPlan | ListPlan, ...]":
+        return (*self.series, *self.lists)
+
+    @property
+    def requests(self) -> int:
+        """Calls for histories."""
         return sum(part.requests for part in self.series)
+
+    @property
+    def metadata_requests(self) -> int:
+        """Calls for lists."""
+        return sum(part.requests for part in self.lists)
+
+    @property
+    def windows(self) -> int:
+        return self.requests + self.metadata_requests
 
     @property
     def rows(self) -> int:
@@ -134,7 +167,7 @@ class Plan:
 
     def fetches(self) -> Iterator[Fetch]:
         """All calls, one page of every series in turn, so that no series waits for another's past."""
-        return round_robin([part.fetches() for part in self.series])
+        return round_robin([part.fetches() for part in self.parts])
 
     def reasons(self) -> dict[str, int]:
         """Calls by reason; walks the plan."""

@@ -15,7 +15,9 @@ from core.clock import Clock, LoopClock
 from core.datasets import Dataset, SeriesKey
 from core.errors import NothingBefore, RateLimited
 from core.records import in_groups, row_type
-from core.sources import Asset, AssetPage, Instrument, Page
+from core.references import ASSET_METADATA, EXCHANGE_METADATA, LISTS
+from core.sources import Instrument, Listing, Page, Row
+from core.sources.listing import FEATURES, TRADES
 from core.stores.sqlite import SQLiteStore
 from core.windows import GRAINS, Window
 
@@ -265,6 +267,27 @@ def details(true: Mapping[str, float | int], ts: int) -> dict[str, float | int]:
     }
 
 
+def row_of(data_type: str, **values: Any) -> Row:
+    """A row of a list: what is not given is unknown."""
+    return {**dict.fromkeys(LISTS[data_type].names), **values}
+
+
+def instrument_row(data_type: str, entry: Instrument) -> Row:
+    """The row of a list that `entry` is the view of."""
+    base, quote = ("index_underlying", "quote_currency") if data_type == "futures_instruments" else ("base", "quote")
+    values: dict[str, Any] = {base: entry.base, f"{base}_id": entry.base_id}
+    values |= {quote: entry.quote, f"{quote}_id": entry.quote_id, TRADES[data_type]: entry.trades}
+    values |= {"instrument": entry.name, "exchange_symbol": entry.exchange_symbol, "instrument_status": entry.status}
+    values |= {"contract_expiration_ts": entry.expires}
+    for feature, (has, name) in FEATURES[data_type].items():
+        recorded = entry.recorded(feature)
+        values[has] = recorded is not None
+        if recorded is not None:
+            values |= {f"first_{name}_timestamp": recorded.first, f"last_{name}_timestamp": recorded.last}
+    row = row_of(data_type)
+    return {**row, **{name: value for name, value in values.items() if name in row}}
+
+
 class FakeSource:
     """A vendor in memory, with the real one's manners: what it has is `first` up to now without `holes`.
 
@@ -286,6 +309,7 @@ class FakeSource:
         self.script: Script = lambda _call: None
         self.limits: dict[int, int] = {}
         self.listed: dict[str, list[Instrument]] = {}
+        self.lists: dict[SeriesKey, list[Row]] = {}
         self.assets: list[str] = ["BTC", "ETH", "SOL"]
         self.in_flight = 0
         self.most_in_flight = 0
@@ -309,20 +333,30 @@ class FakeSource:
             rows = self._rows(dataset, key, window, groups)
         return Page(verdict(rows) if verdict else rows, int(self.now()), constants=lambda: self._constants(key))
 
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        return await self._listing("instruments", self.listed.get(market, []))
+    def assume(self, now: float) -> None: ...
 
-    async def top_assets(self, page: int) -> AssetPage:
-        found = [Asset(at, name) for at, name in enumerate(self.assets)][(page - 1) * 100 : page * 100]
-        return await self._listing("top_assets", AssetPage(found, is_last=page * 100 >= len(self.assets)))
+    async def listing(self, key: SeriesKey) -> Listing:
+        """`what` in the log is the data type. Rows are those of `lists`, else made of `listed` and `assets`."""
+        rows = [dict(row) for row in self.lists[key]] if key in self.lists else self._listed_rows(key)
+        await self._listing(key.data_type, None, key)
+        total = len(self.assets) if key.data_type == ASSET_METADATA.name else len(rows)
+        return Listing(rows, int(self.now()), total)
+
+    def _listed_rows(self, key: SeriesKey) -> list[Row]:
+        if key.data_type == ASSET_METADATA.name:
+            page = int(key.instrument)
+            found = [row_of(key.data_type, id=at, symbol=name) for at, name in enumerate(self.assets)]
+            return found[(page - 1) * 100 : page * 100]
+        listed = self.listed.get(key.market, []) if key.data_type != EXCHANGE_METADATA.name else []
+        return [instrument_row(key.data_type, entry) for entry in listed]
 
     async def rate_limit(self) -> None:
         await self._listing("rate_limit", None)
 
     async def close(self) -> None: ...
 
-    async def _listing(self, what: str, found: Any) -> Any:
-        call = self._called(what)
+    async def _listing(self, what: str, found: Any, key: SeriesKey | None = None) -> Any:
+        call = self._called(what, key)
         async with self._travelling():
             verdict = self.script(call)
             if isinstance(verdict, Exception):

@@ -43,6 +43,10 @@ class Alerts:
             self._change(key, msgspec.structs.replace(before, state="resolved"))
             del self._open[key]
 
+    def firing(self, rule: str) -> list[str]:
+        """The sources for which `rule` holds."""
+        return [alert.source for alert in self._open.values() if alert.rule == rule]
+
     def unrecorded(self) -> list[AlertChanged]:
         """What changed and is not in the journal yet."""
         return list(self._unrecorded.values())

@@ -10,16 +10,16 @@ from core.coverage import SeriesState
 from core.errors import TapewatchError
 from core.events import JobChanged, SeriesChanged
 from core.operations import Operation
-from core.planner import Fetch, Plan, SeriesPlan, Wanted
+from core.planner import Fetch, ListPlan, Plan, SeriesPlan, Wanted
 
 RATE_SMOOTHING = 0.3
 
 
 @dataclass(slots=True)
 class SeriesProgress:
-    """One series within a job. `state` of the series itself moves on as answers arrive."""
+    """One series or list within a job. `state` of the series itself moves on as answers arrive."""
 
-    plan: SeriesPlan
+    plan: SeriesPlan | ListPlan
     state: SeriesState
     windows_total: int = 0
     windows_done: int = 0
@@ -151,7 +151,10 @@ class WorkQueue:
 
 @dataclass(slots=True)
 class Job:
-    """A submitted operation. `state` takes the values that `JobChanged` documents."""
+    """A submitted operation. `state` takes the values that `JobChanged` documents.
+
+    `left_out` counts series that were meant and must not be asked for.
+    """
 
     id: str
     run_id: str
@@ -171,6 +174,7 @@ class Job:
     windows_failed: int = 0
     errors: list[str] = field(default_factory=list)
     failure: BaseException | None = None
+    left_out: int = 0
     is_stopping: bool = False
     is_dirty: bool = True
     rows_rate: Rate = field(default_factory=Rate)

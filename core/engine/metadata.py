@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from core.clock import Clock
+from core.datasets import SeriesKey
 from core.engine.permits import Permits
 from core.errors import Malformed, RateLimited, Transient
 from core.limits import Backoff
-from core.sources import AssetPage, Instrument, Source
+from core.sources import Listing, Source
 
 T = TypeVar("T")
+Keep = Callable[[Listing], Awaitable[None]]
 
 
 class MeteredListings:
@@ -37,11 +39,16 @@ class MeteredListings:
         self._max_wait = max_wait
         self._say = say
 
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        return await self._call(lambda: self._source.instruments(kind, market))
+    async def listing(self, key: SeriesKey, keep: Keep | None = None) -> Listing:
+        """A list of reference data; what `keep` cannot make sense of is asked for again."""
 
-    async def top_assets(self, page: int) -> AssetPage:
-        return await self._call(lambda: self._source.top_assets(page))
+        async def ask() -> Listing:
+            listing = await self._source.listing(key)
+            if keep is not None:
+                await keep(listing)
+            return listing
+
+        return await self._call(ask)
 
     async def rate_limit(self) -> None:
         await self._call(self._source.rate_limit)

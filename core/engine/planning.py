@@ -1,18 +1,22 @@
 """From a job's operation to its plan: listings, and what the store knows."""
 
+import math
 from collections.abc import Callable, Sequence
 
-from core.cache import NoCache
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
+from core.engine.catalog import Catalog, is_fresh, resolve_reuse, tell
 from core.engine.job import Job
 from core.engine.metadata import MeteredListings
 from core.engine.quote import afterwards
 from core.engine.repair import plan_repairs
 from core.engine.selection import select
 from core.engine.tools import Tools
-from core.planner import Plan, Policy, Wanted, plan_series
-from core.sources import CachedListings
+from core.errors import ConfigError
+from core.operations import Operation, named_series
+from core.planner import ListPlan, Plan, Policy, SeriesPlan, Wanted, plan_series
+from core.references import ASSET_METADATA, EXCHANGE_METADATA, TOP_LIST, TOP_LIST_PAGE
+from core.stores.catalog_sql import page_of
 
 Known = dict[SeriesKey, SeriesState]
 
@@ -30,19 +34,74 @@ async def make_plan(
     if job.operation.repair is not None:
         return await plan_repairs(job.operation, tools)
     metered = metered_listings(tools, say)
-    cache = tools.cache if job.operation.enable_caching else NoCache()
-    listings = CachedListings(metered, cache, tools.options.listing_ttl)
+    catalog = Catalog(job, tools, metered)
     try:
+        if job.operation.is_metadata:
+            return await _plan_lists(job, tools, catalog, create=create)
         if job.wanted is None:
+            await resolve_reuse(tools)
             # One job asks at a time, so that the others find its answers in the cache.
             async with tools.choosing:
-                job.wanted = await select(job.operation, listings, tools.source.now)
+                job.wanted = await _choose(job, tools, catalog)
         await tools.ingest.confirm_origin()
         return await _plan_series(job, job.wanted, tools, create=create, known=known)
     finally:
         count_calls(job, metered)
-        job.counters.cache_hits += listings.hits
-        job.counters.cache_misses += listings.misses
+        job.counters.cache_hits += catalog.hits
+        job.counters.cache_misses += catalog.misses
+
+
+async def _choose(job: Job, tools: Tools, catalog: Catalog) -> list[Wanted]:
+    operation, source = job.operation, tools.source.name
+    named = named_series(operation)
+    if operation.universe is not None:
+        named = await _of_universe(operation, tools)
+    stored = await tools.store.stored_series(source, operation.data_type, operation.interval)
+    selected = await select(operation, catalog, tools.source.now, named=named, stored=stored)
+    for text in selected.said:
+        tell(job, tools, text)
+    return selected.wanted
+
+
+async def _of_universe(operation: Operation, tools: Tools) -> list[SeriesKey]:
+    """Raises ConfigError when there is no such universe, or nothing of this data type and interval in it."""
+    name = operation.universe or ""
+    listed = await tools.store.universe(tools.source.name, name)
+    named = [key for key in listed if (key.data_type, key.interval) == (operation.data_type, operation.interval)]
+    if not named:
+        raise ConfigError(f"--universe {name}: it lists no series of {operation.title}")
+    return named
+
+
+async def _plan_lists(job: Job, tools: Tools, catalog: Catalog, *, create: bool) -> Plan:
+    """The lists of a metadata operation: those that are not fresh are due, or all of them for a full refresh."""
+    operation = job.operation
+    states = await tools.store.series(tools.source.name, await _lists(operation, catalog), create=create)
+    is_forced = operation.full_refresh or not operation.enable_caching
+    parts = [
+        ListPlan(state, page_of(state.key), is_due=is_forced or not is_fresh(state.refreshed, tools))
+        for state in states
+    ]
+    if fresh := [str(part.series.key) for part in parts if not part.is_due]:
+        tell(job, tools, f"still fresh: {', '.join(fresh)}; --full_refresh asks again")
+    return Plan((), tuple(parts))
+
+
+async def _lists(operation: Operation, catalog: Catalog) -> list[SeriesKey]:
+    name = operation.data_type
+    if name == EXCHANGE_METADATA.name:
+        kinds = EXCHANGE_METADATA.kinds if operation.exchange_type == "all" else (operation.exchange_type,)
+        return [SeriesKey(name, kind) for kind in kinds]
+    if name == ASSET_METADATA.name:
+        return [SeriesKey(name, TOP_LIST, str(page)) for page in range(1, await _pages(operation, catalog) + 1)]
+    markets = dict.fromkeys(market.lower() for market in operation.market) or operation.reference.markets
+    return [SeriesKey(name, market) for market in markets]
+
+
+async def _pages(operation: Operation, catalog: Catalog) -> int:
+    """How many pages of the top list are meant: no more than there are, which its first page tells."""
+    pages = math.ceil(operation.count / TOP_LIST_PAGE)
+    return min(pages, (await catalog.top_assets(1)).pages) if pages > 1 else pages
 
 
 def metered_listings(tools: Tools, say: Callable[[str], None]) -> MeteredListings:
@@ -77,7 +136,26 @@ async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, crea
     states = [(known or {}).get(state.key, state) for state in stored]
     now = int(tools.source.now())
     # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
-    parts = {state.key: plan_series(entry, state, policy, now) for entry, state in zip(wanted, states, strict=True)}
+    parts = {
+        state.key: plan_series(entry, state, policy, now)
+        for entry, state in zip(wanted, states, strict=True)
+        if state.blocked is None
+    }
     if known is not None:
         known.update((key, afterwards(part, policy.groups, now)) for key, part in parts.items())
-    return Plan(tuple(parts.values()))
+    _say_blocked(job, states)
+    return Plan(tuple(part for part in parts.values() if not (operation.is_ranked and _is_swept(part))))
+
+
+def _is_swept(part: SeriesPlan) -> bool:
+    """A dead series of which nothing is left to ask for."""
+    return part.is_dead and not part.runs
+
+
+def _say_blocked(job: Job, states: Sequence[SeriesState]) -> None:
+    blocked = {state.key: state.blocked for state in states if state.blocked is not None}
+    job.left_out = len(blocked)
+    for key, why in blocked.items():
+        text = f"{key} is blocked: {why}. Look at: tapewatch changes. To begin anew: tapewatch series drop {key} --yes"
+        if text not in job.errors:
+            job.add_error(text)

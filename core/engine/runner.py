@@ -13,17 +13,18 @@ from dataclasses import replace
 from core.clock import Clock
 from core.coverage import SeriesState
 from core.engine.budget import Budget
-from core.engine.ingest import Outcome, Request
+from core.engine.ingest import Outcome
 from core.engine.job import Job, SeriesProgress, WorkQueue
 from core.engine.planning import make_plan
 from core.engine.tools import Tools
+from core.engine.work import work_of
 from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
-from core.events import GapFound, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
+from core.events import LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.failpoints import failpoint
 from core.planner import Fetch, Plan
 from core.sources import RejectedRow
 from core.text import clean
-from core.windows import Window, intersect, iso
+from core.windows import Window
 
 DRAIN_SECONDS = 3.0
 GIVE_UP_AFTER = 16
@@ -52,6 +53,7 @@ class Runner:
         self.job = job
         self._tools = tools
         self._budget = budget or Budget()
+        self._family = work_of(job, tools)
         self._failures_in_a_row = 0
         self._workers: list[asyncio.Task[None]] = []
         self._unexplained = 0
@@ -69,7 +71,7 @@ class Runner:
             self._enter("planning")
             plan = await self._make_plan(fault)
             self._begin(plan)
-            self._log(f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows")
+            self._log(_words(plan))
             self._enter("held" if job.queue and job.queue.is_held else "running")
             await self._work_through()
         except TapewatchError as error:
@@ -121,10 +123,10 @@ class Runner:
     def _begin(self, plan: Plan) -> None:
         job = self.job
         job.plan = plan
-        job.windows_total = plan.requests
+        job.windows_total = plan.windows
         job.queue = WorkQueue(plan.fetches())
         job.queue.is_held = self._is_held
-        for part in plan.series:
+        for part in plan.parts:
             reason = next((fetch.reason for fetch in part.fetches()), "")
             entry = SeriesProgress(part, part.series, windows_total=part.requests, reason=reason)
             job.progress[part.series.id] = entry
@@ -158,7 +160,7 @@ class Runner:
         if entry.is_refused:
             self._count_failed(entry)
             return
-        if self._is_pointless(entry, fetch):
+        if self._family.is_pointless(entry, fetch):
             self._count_done(entry)
             return
         watch = Stopwatch(self._tools.clock)
@@ -202,27 +204,12 @@ class Runner:
             raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
 
     async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: "Stopwatch") -> Outcome:
-        tools = self._tools
-        request = Request(
-            fetch=fetch,
-            dataset=self.job.operation.dataset,
-            groups=entry.plan.groups or self.job.operation.dataset.parse_groups(self.job.operation.groups),
-            state=entry.state,
-            plan=entry.plan,
-            run_id=self.job.run_id,
-        )
+        tools, counters = self._tools, self.job.counters
         async with tools.permits.one(tools.options.max_wait, self._say):
             watch.start()
-            if fetch.sends == 0:
-                self.job.counters.requests += 1
-            else:
-                self.job.counters.retries += 1
-            return await tools.ingest.window(request)
-
-    def _is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
-        """The history turned out to start after this window."""
-        start = entry.state.history_start
-        return start is not None and fetch.window.end <= start
+            counter = self._family.calls if fetch.sends == 0 else "retries"
+            setattr(counters, counter, getattr(counters, counter) + 1)
+            return await self._family.perform(entry, fetch)
 
     def _count(self, entry: SeriesProgress, fetch: Fetch, outcome: Outcome) -> None:
         entry.state = _newer(entry.state, outcome.state)
@@ -282,7 +269,7 @@ class Runner:
             RetryScheduled(
                 job=self.job.id,
                 series=str(entry.state.key),
-                start=fetch.window.start,
+                start=self._family.span(fetch).start,
                 attempt=fetch.attempt,
                 wait=round(wait, 3),
                 error=entry.error,
@@ -294,13 +281,14 @@ class Runner:
         entry.error = text
         self._count_failed(entry)
         await self._tools.store.failed(entry.state, fetch.window, text, fetch.attempt, self.job.run_id)
-        self.job.add_error(f"{entry.state.key} {iso(fetch.window.start)}..{iso(fetch.window.end)}: {text}")
+        self.job.add_error(f"{self._family.name(entry, fetch)}: {text}")
+        span = self._family.span(fetch)
         self._tools.bus.publish(
             WindowFailed(
                 job=self.job.id,
                 series=str(entry.state.key),
-                start=fetch.window.start,
-                end=fetch.window.end,
+                start=span.start,
+                end=span.end,
                 attempts=fetch.attempt,
                 error=text,
             )
@@ -309,29 +297,11 @@ class Runner:
         self._tools.alerts.fire("retries_exhausted", "ERROR", source, text, self._tools.clock.wall())
 
     async def _judge(self) -> None:
-        """Count the holes that are left; GapFound is said now, when no later answer can explain them."""
-        states = [entry.state for entry in self.job.progress.values()]
-        await self._tools.store.explain(states)
-        fresh = await self._tools.store.series(self._tools.source.name, [state.key for state in states])
-        unexplained = 0
-        for entry, state in zip(self.job.progress.values(), fresh, strict=True):
-            for gap in state.gaps:
-                if not intersect([gap.window], [entry.plan.span]):
-                    continue
-                self.job.counters.gaps_open += 1
-                unexplained += not gap.is_confirmed
-                self._tools.bus.publish(
-                    GapFound(
-                        job=self.job.id,
-                        series=str(state.key),
-                        start=gap.window.start,
-                        end=gap.window.end,
-                        cause=gap.cause,
-                    )
-                )
+        """What is missing when nothing more will come."""
+        self._unexplained = await self._family.judge()
+        for entry in self.job.progress.values():
             if not entry.windows_failed:
-                self._tools.alerts.resolve("retries_exhausted", str(state.key))
-        self._unexplained = unexplained
+                self._tools.alerts.resolve("retries_exhausted", str(entry.state.key))
 
     def _final_state(self) -> str:
         job = self.job
@@ -344,7 +314,7 @@ class Runner:
         if job.windows_failed:
             everything = all(entry.windows_failed and not entry.rows for entry in job.progress.values())
             return "failed" if everything else "complete_with_gaps"
-        return "complete_with_gaps" if self._unexplained else "complete"
+        return "complete_with_gaps" if self._unexplained or job.left_out else "complete"
 
     def _fail(self, error: TapewatchError) -> None:
         self.job.failure = error
@@ -368,6 +338,12 @@ class Runner:
         self.job.state = state
         self.job.is_dirty = True
         self._tools.bus.publish(self.job.view())
+
+
+def _words(plan: Plan) -> str:
+    if plan.lists:
+        return f"plan: {len(plan.lists)} lists, {plan.metadata_requests} metadata requests"
+    return f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows"
 
 
 def _newer(known: SeriesState, answered: SeriesState) -> SeriesState:

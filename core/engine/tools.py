@@ -34,7 +34,8 @@ class RunnerOptions:
 class Tools:
     """`chance` gives uniform numbers in [0, 1), for jitter; `free_bytes` is the room on the store's disk.
 
-    One job at a time holds `choosing` while it asks the vendor which series there are.
+    `keeps` says that listings which were asked for go into the store: not when it is only planned. One job
+    at a time holds `choosing` while it asks the vendor which series there are.
     """
 
     source: Source
@@ -48,4 +49,5 @@ class Tools:
     chance: Callable[[], float]
     options: RunnerOptions = field(default_factory=RunnerOptions)
     free_bytes: Callable[[], int | None] = lambda: None
+    keeps: bool = True
     choosing: asyncio.Lock = field(default_factory=asyncio.Lock)

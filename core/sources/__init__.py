@@ -1,20 +1,16 @@
 """Where data comes from: the Source protocol, and what it returns."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
-from core.cache import Cache
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
-from core.failpoints import failpoint
 from core.windows import Window
 
-T = TypeVar("T")
 Row = dict[str, Any]
 
 
@@ -103,8 +99,11 @@ class Asset(msgspec.Struct, frozen=True):
 
 
 class AssetPage(msgspec.Struct, frozen=True):
+    """One page of the top list; `pages` is how many there are."""
+
     assets: list[Asset]
     is_last: bool
+    pages: int = 1
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -146,66 +145,11 @@ class Source(Protocol):
         """
         ...
 
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        """Every mapped instrument of a market, inactive ones included; kind is spot or futures."""
-        ...
-
-    async def top_assets(self, page: int) -> AssetPage:
-        """Assets by 30-day spot quote volume, 100 a page, first page 1."""
-        ...
-
     async def rate_limit(self) -> None:
         """Ask for the account's limits; they arrive through the quota's headers."""
         ...
 
     async def close(self) -> None: ...
-
-
-class Listings(Protocol):
-    """The listing half of a source."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def instruments(self, kind: str, market: str) -> list[Instrument]: ...
-
-    async def top_assets(self, page: int) -> AssetPage: ...
-
-
-class CachedListings:
-    """A source's listings through a cache; history always goes to the vendor.
-
-    Listings are cached as JSON bytes, so that every backend keeps the same thing. `hits` and `misses`
-    count the questions asked here.
-    """
-
-    def __init__(self, source: Listings, cache: Cache, ttl: float) -> None:
-        self.name = source.name
-        self.hits = 0
-        self.misses = 0
-        self._source = source
-        self._cache = cache
-        self._ttl = ttl
-
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        key = f"{self.name}:instruments:{kind}:{market}"
-        return await self._through(key, list[Instrument], lambda: self._source.instruments(kind, market))
-
-    async def top_assets(self, page: int) -> AssetPage:
-        return await self._through(f"{self.name}:top_assets:{page}", AssetPage, lambda: self._source.top_assets(page))
-
-    async def _through(self, key: str, kind: type[T], ask: Callable[[], Awaitable[T]]) -> T:
-        if (cached := await self._cache.get(key)) is not None:
-            # What another version, or nobody of ours, has put there is a miss.
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                found = msgspec.json.decode(cached, type=kind)
-                self.hits += 1
-                return found
-        self.misses += 1
-        fresh = await ask()
-        await self._cache.set(key, msgspec.json.encode(fresh), self._ttl)
-        failpoint("cache_set")
-        return fresh
 
 
 def open_source(name: str, **options: object) -> Source:

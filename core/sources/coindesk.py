@@ -14,11 +14,11 @@ from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Trans
 from core.failpoints import failpoint
 from core.limits import exhausted_wait
 from core.records import in_groups
-from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST_PAGE
-from core.sources import AssetPage, Instrument, Listing, Page
+from core.references import ASSET_METADATA, EXCHANGE_METADATA, TOP_LIST_PAGE
+from core.sources import Listing, Page
 from core.sources.decode import ErrorInfo, decode_error, decode_page, first_row, malformed
 from core.sources.http import Answer, HttpClient, HttpOptions
-from core.sources.listing import asset_page, decode_listing, instrument_of
+from core.sources.listing import decode_listing
 from core.text import clean, is_name
 from core.windows import GRAINS, Window
 
@@ -87,15 +87,6 @@ class CoinDeskSource:
         path, params = _listing_request(key)
         answer = await self._get(path, params)
         return decode_listing(key, answer.body, self._date(answer))
-
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        reference = INSTRUMENT_LISTS[kind]
-        listing = await self.listing(SeriesKey(reference.name, market))
-        return [instrument_of(reference.name, market, row) for row in listing.rows]
-
-    async def top_assets(self, page: int) -> AssetPage:
-        listing = await self.listing(SeriesKey(ASSET_METADATA.name, "top", str(page)))
-        return asset_page(page, listing.rows, listing.total)
 
     async def rate_limit(self) -> None:
         await self._get("/admin/v2/rate/limit", {})

@@ -214,7 +214,8 @@ def _history(data_type: str, row: Row) -> dict[str, Recorded]:
 def asset_page(page: int, rows: list[Row], total: int) -> AssetPage:
     """A page of the top list from its rows."""
     assets = [Asset(row["id"], row["symbol"], row["spot_moving_30_day_quote_volume_usd"] or 0.0) for row in rows]
-    return AssetPage(assets, is_last=page * TOP_LIST_PAGE >= total)
+    pages = -(-total // TOP_LIST_PAGE)
+    return AssetPage(assets, is_last=page >= pages, pages=pages)
 
 
 def exchange_of(row: Row) -> Exchange:

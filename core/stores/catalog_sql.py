@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.datasets import DATASETS, SeriesKey
+from core.datasets import DATASETS, INDICES_OHLCV, SeriesKey
 from core.errors import Malformed
 from core.failpoints import failpoint
-from core.references import INSTRUMENT_LISTS, LISTS, Reference
+from core.references import INSTRUMENT_LISTS, LISTS, TOP_LIST, Reference
 from core.sources import Row
 from core.stores.catalog import (
     ListedChange,
@@ -354,8 +354,13 @@ def read_stored_series(db: sqlite3.Connection, source: str, data_type: str, inte
 
 
 def read_blocked(db: sqlite3.Connection, source: str) -> set[str]:
-    query = "SELECT DISTINCT market || '/' || instrument FROM series WHERE source = ? AND blocked IS NOT NULL"
-    return {name for (name,) in db.execute(query, (source,))}
+    """`market/instrument` of every blocked series, and `top/asset` of every blocked index."""
+    query = (
+        "SELECT market || '/' || instrument FROM series WHERE source = ?1 AND blocked IS NOT NULL UNION "
+        "SELECT ?2 || '/' || substr(instrument, 1, instr(instrument, '-') - 1) FROM series "
+        "WHERE source = ?1 AND blocked IS NOT NULL AND data_type = ?3"
+    )
+    return {name for (name,) in db.execute(query, (source, TOP_LIST, INDICES_OHLCV.name))}
 
 
 def describe_series(db: sqlite3.Connection, series_id: int, source: str, key: SeriesKey) -> None:

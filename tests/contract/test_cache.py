@@ -1,17 +1,14 @@
 """What every Cache owes: it may cost time, never truth. A local one joins CACHES and is held to the same."""
 
-import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from core.cache import Cache, CacheStats, NoCache, open_cache
 from core.cache.memory import MemoryCache
 from core.errors import ConfigError
-from core.sources import Asset, AssetPage, CachedListings, Instrument
 from tests.fakes import ManualClock
 
 
@@ -155,71 +152,3 @@ def test_another_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="write memory://") as caught:
         open_cache(url)
     assert str(caught.value).isprintable()
-
-
-# --- the cache in front of listings
-
-
-@dataclass
-class CountedListings:
-    """A vendor whose listings change with every call."""
-
-    name: str = "coindesk"
-    calls: int = 0
-
-    async def instruments(self, kind: str, market: str) -> list[Instrument]:
-        self.calls += 1
-        return [Instrument(market, "BTC-USD", "XXBTZUSD", "ACTIVE", "BTC", "USD", trades=self.calls, perpetual=True)]
-
-    async def top_assets(self, page: int) -> AssetPage:
-        self.calls += 1
-        return AssetPage([Asset(page, "BTC", 1.5)], is_last=False)
-
-
-async def test_a_listing_is_asked_for_once_a_ttl(clock: ManualClock) -> None:
-    vendor = CountedListings()
-    listings = CachedListings(vendor, MemoryCache(clock=clock), 60)
-    first = await listings.instruments("spot", "kraken")
-    assert await listings.instruments("spot", "kraken") == first
-    page = await listings.top_assets(1)
-    assert await listings.top_assets(1) == page
-    assert (vendor.calls, listings.hits, listings.misses) == (2, 2, 2)
-    clock.pass_(60)
-    assert await listings.instruments("spot", "kraken") != first
-    assert vendor.calls == 3
-
-
-async def test_different_listings_are_different_keys() -> None:
-    vendor = CountedListings()
-    cache = MemoryCache()
-    questions = itertools.product(("spot", "futures"), ("kraken", "binance"))
-    for source in ("coindesk", "another"):
-        vendor.name = source
-        listings = CachedListings(vendor, cache, 60)
-        for kind, market in questions if source == "coindesk" else [("spot", "kraken")]:
-            [found] = await listings.instruments(kind, market)
-            assert found.market == market
-        await listings.top_assets(1)
-        await listings.top_assets(2)
-    assert vendor.calls == 4 + 2 + 1 + 2
-
-
-@pytest.mark.parametrize("poison", [b"", b"{", b"null", b'[{"market":1}]', b"\xff", b"[" * 50_000])
-async def test_a_poisoned_value_is_a_miss(poison: bytes) -> None:
-    """Values of a shared cache may be of another version, cut or overwritten: each can be fetched again."""
-    vendor, cache = CountedListings(), Everything(poison)
-    listings = CachedListings(vendor, cache, 60)
-    assert [found.name for found in await listings.instruments("spot", "kraken")] == ["BTC-USD"]
-    assert (await listings.top_assets(1)).assets == [Asset(1, "BTC", 1.5)]
-    assert (vendor.calls, listings.misses) == (2, 2)
-
-
-class Everything(NoCache):
-    """Has the same value under every key."""
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__()
-        self._value = value
-
-    async def get(self, key: str) -> Any:
-        return self._value

@@ -30,9 +30,10 @@ from core.errors import (
 from core.records import in_groups
 from core.sandbox.options import SandboxOptions, moment
 from core.sandbox.server import running
-from core.sources import Source, open_source
+from core.sources import AssetPage, Instrument, Source, open_source
 from core.sources.coindesk import CoinDeskSource
 from core.sources.http import HttpOptions
+from core.sources.listing import asset_page, instrument_of
 from core.windows import DAY, HOUR, Window
 from tests.fakes import RawServer, answering, dripping, flooding, resetting, saying, silent
 
@@ -65,6 +66,19 @@ def rules(path: Path, *found: dict[str, Any]) -> Path:
     file = path / "faults.json"
     file.write_text(json.dumps(found))
     return file
+
+
+KRAKEN = SeriesKey("spot_instruments", "kraken")
+TOP = SeriesKey("asset_metadata", "top", "1")
+
+
+async def instruments(source: Source, key: SeriesKey) -> list[Instrument]:
+    return [instrument_of(key.data_type, key.market, row) for row in (await source.listing(key)).rows]
+
+
+async def top_assets(source: Source, page: int) -> AssetPage:
+    listing = await source.listing(TOP._replace(instrument=str(page)))
+    return asset_page(page, listing.rows, listing.total)
 
 
 async def week(source: Source) -> Any:
@@ -123,9 +137,9 @@ async def test_the_exchanges_own_name_finds_the_same_bars() -> None:
 
 async def test_listings_and_ranking() -> None:
     async with sandbox() as source:
-        spot = await source.instruments("spot", "kraken")
-        futures = await source.instruments("futures", "binance")
-        first, far = await source.top_assets(1), await source.top_assets(99)
+        spot = await instruments(source, KRAKEN)
+        futures = await instruments(source, SeriesKey("futures_instruments", "binance"))
+        first, far = await top_assets(source, 1), await top_assets(source, 99)
     by_name = {found.name: found for found in spot}
     bitcoin = by_name["BTC-USD"]
     assert (bitcoin.market, bitcoin.base, bitcoin.quote, bitcoin.is_active) == ("kraken", "BTC", "USD", True)
@@ -170,7 +184,7 @@ async def test_a_proxys_page_says_nothing_about_who_answers() -> None:
 
 async def test_before_the_history_the_first_bar_is_named() -> None:
     async with sandbox() as source:
-        bitcoin = {found.name: found for found in await source.instruments("spot", "kraken")}["BTC-USD"]
+        bitcoin = {found.name: found for found in await instruments(source, KRAKEN)}["BTC-USD"]
         since = bitcoin.history["trades"].first
         assert since is not None
         first = DAY.floor(since)
@@ -255,7 +269,7 @@ async def test_every_status_has_its_error(status: int, kind: type[SourceError]) 
         assert type(caught.value) is kind
         assert ("because" in str(caught.value)) is bool(body)
         assert "\x1b" not in str(caught.value)
-        for call in (lambda: source.instruments("spot", "kraken"), lambda: source.top_assets(1), source.rate_limit):
+        for call in (lambda: source.listing(KRAKEN), lambda: source.listing(TOP), source.rate_limit):
             with pytest.raises(kind):
                 await call()
         assert source.calls == len(server.heads) == 4, "one request a call, no retries"
@@ -491,7 +505,7 @@ async def test_a_reference_answer_cut_at_every_byte_is_never_half_believed() -> 
 )
 async def test_a_200_that_is_no_answer_is_malformed(action: Any, reason: str) -> None:
     async with RawServer(action) as server, client(server.url) as source:
-        for call in (lambda: week(source), lambda: source.instruments("spot", "kraken"), lambda: source.top_assets(1)):
+        for call in (lambda: week(source), lambda: source.listing(KRAKEN), lambda: source.listing(TOP)):
             with pytest.raises(Malformed) as caught:
                 await call()
             assert caught.value.reason == reason
@@ -555,8 +569,8 @@ async def test_names_in_listings_are_names() -> None:
         {"Data": {"STATS": {"TOTAL_ASSETS": 2}, "LIST": [{"ID": 1, "SYMBOL": "BTC"}, {"ID": 2, "SYMBOL": "\x1b[2J"}]}}
     ).encode()
     async with RawServer(answering(body), answering(top)) as server, client(server.url) as source:
-        found = await source.instruments("spot", "kraken")
-        assets = await source.top_assets(1)
+        found = await instruments(source, KRAKEN)
+        assets = await top_assets(source, 1)
     assert [(entry.name, entry.base, entry.is_active) for entry in found] == [
         ("BTC-USD", "BTC", True),
         ("ETH-USD", "", False),
@@ -571,7 +585,7 @@ async def test_a_listing_without_the_market_asked_for_is_no_listing(body: bytes)
     """Taken for an empty one, it would make every instrument look delisted."""
     async with RawServer(answering(body)) as server, client(server.url) as source:
         with pytest.raises(Malformed, match="does not name kraken"):
-            await source.listing(SeriesKey("spot_instruments", "kraken"))
+            await source.listing(KRAKEN)
 
 
 def constants_body(first: dict[str, Any]) -> bytes:

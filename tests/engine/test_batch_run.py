@@ -12,6 +12,7 @@ from core.engine.engine import Engine
 from core.engine.job import Job
 from core.errors import BudgetRefused, Rejected, RoomRefused
 from core.operations import Operation
+from core.sources import Instrument, Recorded
 
 WEEK = {"start": "2025-06-01", "end": "2025-06-08"}
 DAYS = {"interval": "1d", "start": "2025-01-01", "end": "2025-02-01"}
@@ -119,16 +120,18 @@ async def test_what_cannot_be_planned_fails_alone(kit: Kit) -> None:
     jobs = await run(kit, [ask(**listed), ask(**DAYS)], continue_on_error=True)
     assert states(jobs) == ["failed", "complete"]
     assert "no such spot instrument" in jobs[0].errors[0]
-    listings = [call for call in kit.source.log if call.what == "instruments"]
+    listings = [call for call in kit.source.log if call.what == "spot_instruments"]
     assert len(listings) == 1
 
 
 async def test_listings_are_asked_for_once_by_all_jobs(kit: Kit) -> None:
     kit.source.latency = lambda: 3.0
-    ranked = {"instrument": None, "pair_limit": 1, "start": None, "end": None}
+    bitcoin = Instrument("kraken", "BTC-USD", "XXBTZUSD", "ACTIVE", "BTC", "USD", {"trades": Recorded()})
+    kit.source.listed = {"kraken": [bitcoin]}
+    ranked = {"instrument": None, "pair_limit": 1}
     jobs = await run(kit, [ask(**ranked, interval=interval) for interval in ("1d", "1h", "1m")])
     assert states(jobs) == ["complete"] * 3
-    assert [call.what for call in kit.source.log if call.what != "history"] == ["instruments", "top_assets"]
+    assert [call.what for call in kit.source.log if call.what != "history"] == ["spot_instruments", "asset_metadata"]
     assert [job.counters.metadata_requests for job in jobs] == [2, 0, 0]
 
 

@@ -339,11 +339,11 @@ async def test_a_429_without_a_wait_is_no_invitation_to_hammer(kit: Kit) -> None
 async def test_listings_are_limited_and_retried_alike(kit: Kit) -> None:
     kit.source.listed = {"kraken": [listed("BTC")]}
     kit.source.script = fail(
-        Transient("no"), RateLimited("slow", 20), Malformed("cut", "unparsable"), what="instruments"
+        Transient("no"), RateLimited("slow", 20), Malformed("cut", "unparsable"), what="spot_instruments"
     )
     job = await kit.run(ask(market="kraken", instrument=None, pair_limit=1))
     assert job.state == "complete"
-    calls = [call for call in kit.source.log if call.what == "instruments"]
+    calls = [call for call in kit.source.log if call.what == "spot_instruments"]
     assert len(calls) == 4
     assert calls[2].at - calls[1].at >= 20
     # A listing, a ranking; their repeats are retries.
@@ -351,7 +351,7 @@ async def test_listings_are_limited_and_retried_alike(kit: Kit) -> None:
 
 
 async def test_a_listing_that_cannot_be_had_fails_the_job(kit: Kit) -> None:
-    kit.source.script = lambda call: Transient("down") if call.what == "instruments" else None
+    kit.source.script = lambda call: Transient("down") if call.what == "spot_instruments" else None
     job = await kit.run(ask(market="kraken", instrument=None, pair_limit=1))
     assert (job.state, job.errors) == ("failed", ["down"])
 
@@ -496,7 +496,7 @@ async def test_a_short_first_page_is_settled_by_one_probe(kit: Kit) -> None:
     job = await kit.run(ask())
     assert (job.state, job.counters.gaps_open) == ("complete", 0)
     assert [call.window for call in kit.source.log] == [Window(TEN, ELEVEN), Window(TEN + 1_140, TEN + 1_200)]
-    assert await kit.query("SELECT history_start FROM series") == [(TEN + 1_200,)]
+    assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(TEN + 1_200,)]
     assert await stored(kit) == truth(TEN + 1_200, ELEVEN)
     again = await kit.run(ask())
     assert (again.state, again.counters.requests) == ("complete", 0)
@@ -507,7 +507,7 @@ async def test_a_probe_that_finds_a_bar_proves_a_gap(kit: Kit) -> None:
     job = await kit.run(ask())
     assert [call.window for call in kit.source.log] == [Window(TEN, ELEVEN), Window(TEN + 1_140, TEN + 1_200)]
     assert (job.state, job.counters.gaps_open) == ("complete_with_gaps", 1)
-    assert await kit.query("SELECT history_start FROM series") == [(None,)]
+    assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(None,)]
     assert await kit.query('SELECT start, "end" FROM gap') == [(TEN, TEN + 1_140)]
 
 
@@ -536,7 +536,7 @@ async def test_a_listing_is_believed_when_the_first_bar_agrees(kit: Kit) -> None
     kit.source.listed = {"kraken": [listed("BTC")]}
     job = await kit.run(ask(market="kraken", instrument="BTC-USD", start="listing"))
     assert (job.state, job.counters.requests) == ("complete", 1)
-    assert await kit.query("SELECT history_start FROM series") == [(TEN,)]
+    assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(TEN,)]
 
 
 async def test_a_listing_that_is_wrong_costs_one_probe(kit: Kit) -> None:
@@ -544,7 +544,7 @@ async def test_a_listing_that_is_wrong_costs_one_probe(kit: Kit) -> None:
     kit.source.listed = {"kraken": [listed("BTC")]}
     job = await kit.run(ask(market="kraken", instrument="BTC-USD", start="listing"))
     assert (job.state, job.counters.requests, job.counters.gaps_open) == ("complete", 2, 0)
-    assert await kit.query("SELECT history_start FROM series") == [(TEN + 600,)]
+    assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(TEN + 600,)]
 
 
 async def test_a_delisted_series_ends_with_its_last_trade(kit: Kit) -> None:
@@ -561,7 +561,7 @@ async def test_a_start_that_cannot_be_is_not_believed(kit: Kit, first: int) -> N
     kit.source.script = fail_always(NothingBefore("nothing", first))
     job = await kit.run(ask())
     assert (job.state, job.windows_failed) == ("failed", 1)
-    assert await kit.query("SELECT history_start FROM series") == [(None,)]
+    assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(None,)]
     kit.source.script = fail()
     again = await kit.run(ask())
     assert (again.state, again.counters.rows_inserted) == ("complete", 60)
