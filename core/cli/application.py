@@ -14,6 +14,7 @@ from core.cli.describe import describe
 from core.cli.export import EPILOG as EXPORT_EPILOG
 from core.cli.export import export
 from core.cli.gaps import gaps
+from core.cli.quarantine import quarantine
 from core.cli.restatements import restatements
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
@@ -67,6 +68,7 @@ app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)
 app.command("describe", rich_help_panel=LOOK)(describe)
 app.command("restatements", rich_help_panel=LOOK)(restatements)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
+app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)
 app.command("engine", hidden=True)(dash.engine)

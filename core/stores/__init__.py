@@ -24,7 +24,8 @@ class Commit:
     before `closed_before` are closed. `sent_at` (milliseconds) orders answers: a row that came from a
     later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds; bars that
     begin at or after `settled_before` are too young to count as final. `is_page` says that the newest bars
-    were read as a full page, `audits` that the window belongs to the rolling audit.
+    were read as a full page, `audits` that the window belongs to the rolling audit; `accepted` are records of
+    the quarantine that turn out to be right.
     """
 
     series: SeriesState
@@ -45,6 +46,7 @@ class Commit:
     settled_before: int = 2**62
     is_page: bool = False
     audits: bool = False
+    accepted: Sequence[int] = ()
 
     @property
     def grain(self) -> Grain:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from core.stores import RunRecord, RunSeries, sqlite_path
 from core.stores.explain_sql import ExplainedGap, FailedWindow, explained_gaps, failed_windows
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.migrate import check_current, migrations
+from core.stores.quarantine_sql import Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
 from core.windows import iso
@@ -102,6 +103,12 @@ class Reader:
     def failed(self, selection: Selection = EVERYTHING) -> list[FailedWindow]:
         """Windows of the selected series that were given up and not answered since."""
         return failed_windows(self._db, selection)
+
+    def quarantined(
+        self, selection: Selection = EVERYTHING, ids: Sequence[int] = (), reason: str | None = None
+    ) -> list[Quarantined]:
+        """What could not be used of the selected series, all or those of `ids` or `reason`."""
+        return quarantined(self._db, selection, ids, reason)
 
     def restated(self, selection: Selection, since: int) -> list[Restated]:
         """Columns of closed bars of the selected series that changed since then (UTC epoch seconds)."""

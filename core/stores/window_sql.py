@@ -217,6 +217,8 @@ def _write_quarantine(db: sqlite3.Connection, commit: Commit) -> int:
         start, end = commit.window if row.ts is None or abs(row.ts) > LATEST else (row.ts, row.ts + 1)
         stamp = (commit.run_id, commit.known_at, commit.known_at)
         db.execute(QUARANTINE, (commit.series.id, start, end, row.reason, row.detail, row.raw, *stamp))
+    accepted = "UPDATE quarantine SET accepted = ? WHERE id = ?"
+    db.executemany(accepted, [(commit.known_at, record) for record in commit.accepted])
     return len(commit.rejected)
 
 
