@@ -80,6 +80,8 @@ class HistorySettings(Section):
 
     audit_days: int | None = Field(None, ge=1, le=3_650)
     """Every page of the stored history is read again once in so many days; each costs a call. Default: never."""
+    checks: bool = True
+    """Look through the newest bars of each series after a job for what is suspect; findings are only flagged."""
 
 
 class Settings(Section):

@@ -144,12 +144,14 @@ def _range_fault(row: Row, rules: Rules) -> str | None:
 
 
 def doubt(row: Row, rules: Rules, seconds: int) -> str | None:
-    """The inferred rule that a possible `row` of a bar of `seconds` breaks, or None."""
-    for total, *sides in rules.sums:
-        if not isclose(row[total], sum(row[at] for at in sides)):
+    """The inferred rule that a possible `row` of a bar of `seconds` breaks, or None, as for what was not asked for."""
+    for places in rules.sums:
+        total, *sides = (row[at] for at in places)
+        if None not in (total, *sides) and not isclose(total, sum(sides)):
             return "sides_do_not_add_up"
-    for low, mark, high in rules.marks:
-        if row[mark] is not None and not row[low] <= row[mark] <= row[high]:
+    for places in rules.marks:
+        low, mark, high = (row[at] for at in places)
+        if None not in (low, mark, high) and not low <= mark <= high:
             return "trade_outside_range"
     if any(row[at] is not None and not row[0] <= row[at] < row[0] + seconds for at in rules.stamps):
         return "trade_outside_bar"

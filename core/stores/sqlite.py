@@ -20,8 +20,10 @@ from core.coverage import Covered, SeriesState, without_prehistory
 from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
+from core.findings import Bars, Finding
 from core.sources import RejectedRow
 from core.stores import Commit, Damaged, RunRecord, RunSeries, Written, sqlite_path
+from core.stores.bars_sql import flag, newest_bars
 from core.stores.catalog_sql import describe_series
 from core.stores.explain_sql import write_causes
 from core.stores.house_sql import drop, prune
@@ -147,6 +149,12 @@ class SQLiteStore(SQLiteLists):
 
     async def damaged(self, source: str, selection: Selection) -> list[Damaged]:
         return await self._db.run(_damaged, source, selection)
+
+    async def newest_bars(self, series: SeriesState, count: int) -> Bars:
+        return await self._db.run(newest_bars, series.id, series.key, count)
+
+    async def flag(self, series: SeriesState, findings: Sequence[Finding]) -> int:
+        return await self._db.run(flag, series.id, findings, int(self._wall()))
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:
         return await self._db.run(_unexplained_gaps, data_type, interval)
