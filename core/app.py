@@ -30,6 +30,7 @@ from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError
 from core.events import PROTOCOL, AlertChanged, Bus, Hello
 from core.limits import Quota
+from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
 from core.monitoring.quality import check_page
 from core.operations import Operation
@@ -131,6 +132,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         budget_share=settings.quota.budget_share,
         listing_ttl=settings.source.listing_ttl,
         audit_days=settings.history.audit_days,
+        checks=installed_checks() if settings.history.checks else {},
     )
     return Tools(
         source=source,

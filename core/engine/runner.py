@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.coverage import SeriesState
 from core.engine.budget import Budget
 from core.engine.ingest import Outcome
+from core.engine.inspection import inspect
 from core.engine.job import Job, SeriesProgress, WorkQueue
 from core.engine.planning import make_plan
 from core.engine.tools import Tools
@@ -74,6 +75,7 @@ class Runner:
             self._log(_words(plan))
             self._enter("held" if job.queue and job.queue.is_held else "running")
             await self._work_through()
+            await inspect(job, self._tools)
         except TapewatchError as error:
             self._fail(error)
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """What all jobs of an engine share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.cache import Cache
@@ -10,6 +10,7 @@ from core.engine.alerts import Alerts
 from core.engine.ingest import Ingest
 from core.engine.permits import Permits
 from core.events import Bus
+from core.findings import Check
 from core.limits import BUDGET_SHARE, Backoff
 from core.sources import Source
 from core.stores import Store
@@ -20,13 +21,14 @@ class RunnerOptions:
     """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
 
     `listing_ttl` is how long listings may be taken from the cache, in seconds; `audit_days` in how many days
-    all of the stored history is read again, None for never.
+    all of the stored history is read again, None for never. `checks` run over the newest bars after a job.
     """
 
     max_wait: float = 900.0
     budget_share: float = BUDGET_SHARE
     listing_ttl: float = 3_600.0
     audit_days: int | None = None
+    checks: Mapping[str, Check] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=Backoff)
 
 
