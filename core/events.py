@@ -219,8 +219,15 @@ class GapFound(Event, frozen=True, kw_only=True, tag="gap"):
     cause: str
 
 
+CATALOG = "catalog"
+
+
 class LogLine(Event, frozen=True, kw_only=True, tag="log"):
-    """`level`: debug, info, warning, error; `job` is empty when the line is about the engine."""
+    """`level`: debug, info, warning, error; `job` is empty when the line is about the engine.
+
+    What the source CATALOG has to say (what is left out and why, what changed in metadata) is for people
+    whatever its level.
+    """
 
     level: str
     text: str

@@ -104,6 +104,10 @@ class SeriesPlan:
         return sum(math.ceil(run.seconds / size) for run in self.runs)
 
     @property
+    def windows(self) -> int:
+        return self.requests
+
+    @property
     def rows(self) -> int:
         return sum(self.grain.bars(run) for run in self.runs)
 
@@ -121,15 +125,23 @@ class SeriesPlan:
 
 @dataclass(frozen=True, slots=True)
 class ListPlan:
-    """One list of reference data: its `page` is asked for with one call when it is due, else not at all."""
+    """One list of reference data: its `page` is asked for with one call when it is due, else not at all.
+
+    One that is `answered` was asked for while the plan was made.
+    """
 
     series: SeriesState
     page: Window
     is_due: bool = True
+    is_answered: bool = False
 
     @property
     def requests(self) -> int:
         return int(self.is_due)
+
+    @property
+    def windows(self) -> int:
+        return int(self.is_due or self.is_answered)
 
     def fetches(self) -> Iterator[Fetch]:
         if self.is_due:
@@ -159,7 +171,7 @@ class Plan:
 
     @property
     def windows(self) -> int:
-        return self.requests + self.metadata_requests
+        return sum(part.windows for part in self.parts)
 
     @property
     def rows(self) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from core.cli.context import data, words
 from core.cli.options import Output
-from core.events import AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
-from core.planner import BYTES_PER_ROW, Plan
+from core.events import CATALOG, AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
+from core.planner import BYTES_PER_ROW, ListPlan, Plan, SeriesPlan
 from core.text import clean
 from core.windows import iso
 
@@ -62,27 +62,33 @@ def print_summary(summary: Mapping[str, Any], output: Output) -> None:
 
 
 def plan_object(plan: Plan, metadata_requests: int, data_type: str) -> dict[str, Any]:
-    """The form in which `--dry_run` prints a plan; minutes are at ten requests a second."""
+    """The form in which `--dry_run` prints a plan; minutes are at ten requests a second.
+
+    `metadata_requests` are those that making the plan took.
+    """
     return {
         "data_type": data_type,
         "requests": plan.requests,
-        "metadata_requests": metadata_requests,
-        "windows": plan.requests,
+        "metadata_requests": metadata_requests + plan.metadata_requests,
+        "windows": plan.windows,
         "rows": plan.rows,
         "bytes": plan.rows * BYTES_PER_ROW,
         "minutes": round(plan.requests / 600, 2),
         "reasons": plan.reasons(),
-        "series": [
-            {
-                "series": str(part.series.key),
-                "requests": part.requests,
-                "rows": part.rows,
-                "start": iso(part.span.start),
-                "end": iso(part.span.end),
-                "reasons": sorted({fetch.reason for fetch in part.fetches()}),
-            }
-            for part in plan.series
-        ],
+        "series": [_part_object(part) for part in plan.parts],
+    }
+
+
+def _part_object(part: SeriesPlan | ListPlan) -> dict[str, Any]:
+    """One series of a plan, or one list: that has no span, and its rows are known once it has come."""
+    span = part.span if isinstance(part, SeriesPlan) else None
+    return {
+        "series": str(part.series.key),
+        "requests": part.requests,
+        "rows": part.rows if isinstance(part, SeriesPlan) else 0,
+        "start": iso(span.start) if span else "",
+        "end": iso(span.end) if span else "",
+        "reasons": sorted({fetch.reason for fetch in part.fetches()}),
     }
 
 
@@ -95,8 +101,7 @@ def print_plan(plan: Mapping[str, Any], output: Output) -> None:
         data(f"{part['series']:60} {part['requests']:>6} requests {part['rows']:>10,} rows  {part['start']}  {reasons}")
     data(
         f"{len(plan['series'])} series: {plan['requests']} requests ({plan['rows']:,} rows, about "
-        f"{plan['bytes'] / 1e6:.1f} MB, {plan['minutes']:g} min); making the plan took "
-        f"{plan['metadata_requests']} metadata requests"
+        f"{plan['bytes'] / 1e6:.1f} MB, {plan['minutes']:g} min), {plan['metadata_requests']} metadata requests"
     )
 
 
@@ -129,7 +134,7 @@ class Narrator:
             self._job(event)
         elif isinstance(event, WindowFailed):
             self._line(f"gave up {event.series} {iso(event.start)}: {clean(event.error)}")
-        elif isinstance(event, LogLine) and event.level in {"warning", "error"}:
+        elif isinstance(event, LogLine) and (event.level in {"warning", "error"} or event.source == CATALOG):
             self._line(clean(event.text, 500))
 
     def close(self) -> None:

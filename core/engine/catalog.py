@@ -18,7 +18,7 @@ from core.engine.metadata import MeteredListings
 from core.engine.selection import UNLISTED
 from core.engine.tools import Tools
 from core.errors import Malformed
-from core.events import LogLine
+from core.events import CATALOG, LogLine
 from core.failpoints import failpoint
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST
 from core.sources import AssetPage, Exchange, Instrument, Listing, RejectedRow, Row
@@ -32,11 +32,15 @@ TICKER_REUSE = "ticker_reuse"
 
 
 class Catalog:
-    """Implements `core.engine.selection.Listings`. `hits` are questions answered without a call, `misses` others."""
+    """Implements `core.engine.selection.Listings`. `hits` are questions answered without a call, `misses` others.
+
+    `answered` are the lists that the vendor was asked for.
+    """
 
     def __init__(self, job: Job, tools: Tools, asker: MeteredListings) -> None:
         self.hits = 0
         self.misses = 0
+        self.answered: set[SeriesKey] = set()
         self._job = job
         self._tools = tools
         self._asker = asker
@@ -83,6 +87,7 @@ class Catalog:
         else:
             self.misses += 1
             listing = await self._ask(key)
+            self.answered.add(key)
             found = view(listing.rows, listing.total)
         await self._cache.set(name, msgspec.json.encode(found), fresh_for)
         failpoint("cache_set")
@@ -104,7 +109,9 @@ class Catalog:
         [state] = await self._tools.store.series(self._tools.source.name, [key])
 
         async def keep(listing: Listing) -> None:
-            await take_in(self._job, self._tools, state, listing)
+            written = await take_in(self._job, self._tools, state, listing)
+            if self._job.operation.is_metadata:
+                self._count(listing, written)
 
         try:
             return await self._asker.listing(key, keep)
@@ -112,6 +119,14 @@ class Catalog:
             record = RejectedRow(error.reason, clean(str(error)), error.raw.decode("utf-8", "replace"))
             await self._tools.store.quarantine(state, page_of(key), record, self._job.run_id)
             raise
+
+    def _count(self, listing: Listing, written: ListingWritten) -> None:
+        counters = self._job.counters
+        counters.rows_fetched += len(listing.rows) + len(listing.rejected)
+        counters.rows_inserted += written.inserted
+        counters.rows_updated += written.updated
+        counters.rows_unchanged += written.unchanged
+        counters.rows_quarantined += written.quarantined
 
 
 def cache_name(tools: Tools, key: SeriesKey) -> str:
@@ -152,7 +167,7 @@ def _summary(written: ListingWritten) -> str:
 
 
 def tell(job: Job, tools: Tools, text: str, level: str = "info") -> None:
-    tools.bus.publish(LogLine(level=level, text=clean(text, 500), source=job.operation.title, job=job.id))
+    tools.bus.publish(LogLine(level=level, text=clean(text, 500), source=CATALOG, job=job.id))
 
 
 async def resolve_reuse(tools: Tools) -> None:

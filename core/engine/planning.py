@@ -78,11 +78,12 @@ async def _plan_lists(job: Job, tools: Tools, catalog: Catalog, *, create: bool)
     operation = job.operation
     states = await tools.store.series(tools.source.name, await _lists(operation, catalog), create=create)
     is_forced = operation.full_refresh or not operation.enable_caching
-    parts = [
-        ListPlan(state, page_of(state.key), is_due=is_forced or not is_fresh(state.refreshed, tools))
-        for state in states
-    ]
-    if fresh := [str(part.series.key) for part in parts if not part.is_due]:
+    parts = []
+    for state in states:
+        is_answered = state.key in catalog.answered
+        is_due = not is_answered and (is_forced or not is_fresh(state.refreshed, tools))
+        parts.append(ListPlan(state, page_of(state.key), is_due=is_due, is_answered=is_answered))
+    if fresh := [str(part.series.key) for part in parts if not part.windows]:
         tell(job, tools, f"still fresh: {', '.join(fresh)}; --full_refresh asks again")
     return Plan((), tuple(parts))
 

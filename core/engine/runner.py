@@ -126,11 +126,13 @@ class Runner:
         job = self.job
         job.plan = plan
         job.windows_total = plan.windows
+        job.windows_done = plan.windows - plan.requests - plan.metadata_requests
         job.queue = WorkQueue(plan.fetches())
         job.queue.is_held = self._is_held
         for part in plan.parts:
             reason = next((fetch.reason for fetch in part.fetches()), "")
-            entry = SeriesProgress(part, part.series, windows_total=part.requests, reason=reason)
+            done = part.windows - part.requests
+            entry = SeriesProgress(part, part.series, windows_total=part.windows, windows_done=done, reason=reason)
             job.progress[part.series.id] = entry
 
     async def _work_through(self) -> None:
