@@ -14,6 +14,7 @@ import tui
 from core import config
 from core.batch import read_batch
 from core.sandbox.faults import read_rules
+from core.sandbox.scenario import read_events
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = sorted((ROOT / "sample_configs").iterdir())
@@ -85,6 +86,8 @@ def test_every_sample_is_right(path: Path) -> None:
         assert read_batch(path)
     elif path.name.startswith("faults"):
         assert read_rules(path)
+    elif path.name.startswith("scenario"):
+        assert read_events(path)
     else:
         config.Settings.model_validate(tomllib.loads(path.read_text()))
 

@@ -15,6 +15,28 @@ EPILOG = """Examples:
   tapewatch sandbox --now 2025-06-01T12:00:00 --limits free --log calls.jsonl
 
   tapewatch sandbox --limits none --faults sample_configs/faults.json
+
+  tapewatch sandbox --now 2025-06-05 --scenario sample_configs/scenario.json
+
+  tapewatch sandbox --revisions 0.01 --skew 90
+
+Faults are a list of rules. A rule meets calls by path and query (globs), by the vendor's time (since, until)
+and by number (calls, every, from, to), and spoils their answers: status, body, headers, empty, short, drop, drop_ts,
+drop_span, revise, damage, mutate, truncate, cut, delay, slow, reset.
+
+  {"path": "/spot/*/minutes", "query": {"market": "krak*"}, "drop_span": {"from": "2025-06-01", "to": "2025-06-02"}}
+
+  {"since": "2025-06-01T12:00", "until": "2025-06-01T13:00", "status": 503}
+
+  {"path": "*/minutes", "damage": {"span": ["2025-06-01T07:00", "2025-06-01T07:01"], "field": "VOLUME", "factor": 1.5}}
+
+A scenario is a list of dated events: list, delist, relist, status, rename, symbol, terms, reuse, vanish and appear of
+spot, futures and index instruments, asset_status and asset_rename of assets, exchange_status of exchanges.
+
+  {"at": "2025-06-03", "event": "rename", "kind": "spot", "market": "kraken", "instrument": "EOS-USD", "to": "A-USD"}
+
+Revisions: that share of all bars of trades lacks some of its volume until up to --revise-up-to seconds
+after its close.
 """
 
 
@@ -34,7 +56,17 @@ def sandbox(
     require_key: Annotated[
         str | None, typer.Option(help="Refuse requests without this API key.", metavar="KEY")
     ] = None,
-    faults: Annotated[Path | None, typer.Option(help="Rules of faults to inject (JSON or TOML).")] = None,
+    faults: Annotated[Path | None, typer.Option(help="Rules of faults to inject (JSON or TOML), see below.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="Dated events of listings (JSON or TOML), see below.")] = None,
+    revisions: Annotated[
+        float, typer.Option(help="Share of bars that are revised after their close, see below.", min=0, max=1)
+    ] = 0.0,
+    revise_up_to: Annotated[
+        int, typer.Option(help="Longest time from close to revision.", min=1, metavar="SECONDS")
+    ] = 5_400,
+    skew: Annotated[
+        float, typer.Option(help="The vendor's clock is ahead of ours by this much.", metavar="SECONDS")
+    ] = 0.0,
     replay: Annotated[Path | None, typer.Option(help="Serve recorded history pages of this directory.")] = None,
     log: Annotated[Path | None, typer.Option(help="Append one JSON line for every request.")] = None,
     until_eof: Annotated[
@@ -63,6 +95,10 @@ def sandbox(
             limits=parse_limits(limits),
             require_key=require_key,
             faults=faults,
+            scenario=scenario,
+            revisions=revisions,
+            revise_up_to=revise_up_to,
+            skew=skew,
             replay=replay,
             log=log,
             canned=canned,

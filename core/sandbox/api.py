@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from core.sandbox.asset_lists import AssetLists
 from core.sandbox.canned import Canned
@@ -17,7 +16,9 @@ from core.sandbox.feeds import feeds
 from core.sandbox.history import History
 from core.sandbox.listings import Listings
 from core.sandbox.market import Market
+from core.sandbox.options import SandboxOptions
 from core.sandbox.replay import Replay
+from core.sandbox.revisions import Revisions
 from core.sandbox.scenario import world_of
 from core.sandbox.wire import Answer, Refusal, Request, refused, succeeded
 from core.windows import DAY, HOUR, MINUTE
@@ -48,14 +49,14 @@ class Route:
     successor: str = ""
 
 
-def synthetic(seed: int, scenario: Path | None = None, *, canned: bool = False) -> dict[str, Route]:
-    """The endpoints of the synthetic world of `seed`. Raises ConfigError for a bad scenario."""
-    catalog = Catalog(seed)
-    world = world_of(catalog, scenario)
-    market = Market(seed)
-    kinds = feeds(market)
+def synthetic(options: SandboxOptions) -> dict[str, Route]:
+    """The endpoints of a synthetic world. Raises ConfigError for a bad scenario."""
+    catalog = Catalog(options.seed)
+    world = world_of(catalog, options.scenario)
+    market = Market(options.seed)
+    kinds = feeds(market, Revisions(options.revisions, options.revise_up_to) if options.revisions else None)
     history = History(world, kinds)
-    page = Canned(history, catalog, market).page if canned else history.page
+    page = Canned(history, catalog, market).page if options.canned else history.page
     listings = Listings(world, kinds)
     assets = AssetLists(world, market)
     routes = {

@@ -10,6 +10,7 @@ from core.sandbox.bars import Bar, Marks, Trade
 from core.sandbox.catalog import Instrument
 from core.sandbox.market import Market
 from core.sandbox.params import PageRequest
+from core.sandbox.revisions import Revisions
 from core.sandbox.rows import INDEX_GROUPS, TRADE_GROUPS, Piece, layout, printer
 from core.sandbox.series import Series
 from core.sandbox.stream_rows import FUNDING_GROUPS, INTEREST_GROUPS, funding_layout, interest_layout
@@ -28,7 +29,7 @@ class Feed(Generic[L, B]):
     """One kind of history. `listed` is where its instruments are, `what` it consists of.
 
     `line` is None of an instrument that has nothing of the kind. `full` makes a bar that has
-    everything a row can tell, for the header of CSV.
+    everything a row can tell, for the header of CSV; `seen` tells bars as they are published at a time.
     """
 
     listed: str
@@ -38,10 +39,14 @@ class Feed(Generic[L, B]):
     line: Callable[[Instrument], L | None]
     layout: Callable[[Instrument, L, Sequence[str]], Sequence[str | Piece[B]]]
     full: Callable[[L], B]
+    seen: Callable[[L, Grain, Sequence[B], int], list[B]] | None = None
 
     def page(self, instrument: Instrument, line: L, grain: Grain, span: Window, asked: PageRequest, now: int) -> Answer:
         """The bars of `line` in `span`, as the vendor prints them at `now`."""
-        bars = self.timeline.aggregated(line, grain, asked.aggregate, *span, now)
+        bars = self.timeline.bars(line, grain, *span, now)
+        if self.seen is not None:
+            bars = self.seen(line, grain, bars, now)
+        bars = self.timeline.aggregated(bars, grain, asked.aggregate)
         if not asked.fill:
             bars = [bar for bar in bars if bar.marks]
         row = printer(self.layout(instrument, line, asked.groups), grain)
@@ -51,11 +56,12 @@ class Feed(Generic[L, B]):
         return Answer(200, ('{"Data":[' + ",".join(rows) + '],"Err":{}}').encode())
 
 
-def feeds(market: Market) -> Mapping[str, Feed[Any, Any]]:
-    """All kinds of history of one market."""
+def feeds(market: Market, revisions: Revisions | None = None) -> Mapping[str, Feed[Any, Any]]:
+    """All kinds of history of one market; bars of trades are subject to `revisions`."""
+    seen = revisions.seen if revisions else None
 
     def trades(listed: str, groups: tuple[str, ...]) -> Feed[Series, Bar]:
-        return Feed(listed, "trades", groups, market, lambda item: item.series, _trades, _full_bar)
+        return Feed(listed, "trades", groups, market, lambda item: item.series, _trades, _full_bar, seen)
 
     funding: Feed[Any, Any] = Feed(
         "futures", "funding rate", FUNDING_GROUPS, Funding(), lambda item: item.funding, funding_layout, _full_rate

@@ -12,6 +12,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
+from core.errors import ConfigError
 from core.sandbox.api import Api, recorded, superseded, synthetic
 from core.sandbox.faults import Faults, read_rules
 from core.sandbox.options import SandboxOptions
@@ -42,8 +43,10 @@ class Gate:
         self._calls = 0
         self._faults = Faults([] if options.faults is None else read_rules(options.faults))
         if options.replay is None:
-            self._api = Api(synthetic(options.seed, options.scenario, canned=options.canned))
+            self._api = Api(synthetic(options))
             self._mark = f"seed={options.seed}"
+        elif options.scenario or options.revisions:
+            raise ConfigError("--replay: recorded pages take no --scenario and no --revisions")
         else:
             self._api = Api(recorded(Replay(options.replay, _complain)))
             self._mark = "replay"
@@ -51,11 +54,13 @@ class Gate:
     def answer(self, request: Request) -> Answer:
         """Answers and logs one request; the log line is written before this returns."""
         at = self._clock()
-        now = at if self._options.now is None else float(self._options.now)
+        # Limits end with the vendor's windows, also of a clock that is frozen otherwise.
+        theirs = at + self._options.skew
+        now = theirs if self._options.now is None else self._options.now + self._options.skew
         self._calls += 1
-        answer = self._faults.apply(request, self._checked(request, int(now), at))
+        answer = self._faults.apply(request, self._checked(request, int(now), theirs), int(now))
         headers = {
-            **self._ledger.headers(at),
+            **self._ledger.headers(theirs),
             "Date": formatdate(now, usegmt=True),
             "X-Tapewatch-Sandbox": self._mark,
             **answer.headers,

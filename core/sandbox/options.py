@@ -7,11 +7,15 @@ from pathlib import Path
 
 from core.errors import ConfigError
 from core.sandbox.quota import PRESETS, Limit
+from core.sandbox.revisions import REVISE_UP_TO
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """`now` freezes the vendor's clock (UTC epoch seconds); `latency` is in seconds; port 0 is any."""
+    """`now` freezes the vendor's clock (UTC epoch seconds), which is else ours; `skew` is added to either.
+
+    `latency`, `skew` and `revise_up_to` are in seconds, `revisions` is a share of bars; port 0 is any.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -22,6 +26,9 @@ class SandboxOptions:
     require_key: str | None = None
     faults: Path | None = None
     scenario: Path | None = None
+    revisions: float = 0.0
+    revise_up_to: int = REVISE_UP_TO
+    skew: float = 0.0
     replay: Path | None = None
     log: Path | None = None
     canned: bool = False

@@ -122,9 +122,8 @@ class Timeline(ABC, Generic[L, B]):
             own[0] = self.joined(joint, [past.pop(), own[0]]) if shared else self._reopened(own[0], stopped)
         return [*past, *(self._following(stopped, at) for at in gap), *own]
 
-    def aggregated(self, line: L, grain: Grain, count: int, start: int, end: int, now: int) -> list[B]:
-        """The same in bars of `count` grains, aligned to 1970-01-01."""
-        bars = self.bars(line, grain, start, end, now)
+    def aggregated(self, bars: list[B], grain: Grain, count: int) -> list[B]:
+        """`bars` joined to bars of `count` grains, aligned to 1970-01-01."""
         if count == 1:
             return bars
         size = count * grain.seconds

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -244,6 +245,20 @@ def test_answers_are_served_again_while_they_are_fresh() -> None:
     times[0] += 1
     again = data(get(gate, f"{SPOT}/minutes", limit=2, **BTC))
     assert again[-1]["TIMESTAMP"] == json.loads(first)["Data"][-1]["TIMESTAMP"] + 60
+
+
+@pytest.mark.parametrize("skew", [90, -90.5, 86_400])
+def test_a_skewed_clock_is_the_vendors_in_all_it_says(skew: float) -> None:
+    options = replace(OPTIONS, now=None, limits=parse_limits("minute=5"), skew=skew)
+    gate = Gate(options, clock=lambda: float(NOW))
+    answer = get(gate, f"{SPOT}/minutes", limit=1, **BTC)
+    theirs = NOW + skew
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == int(theirs)
+    [row] = data(answer)
+    assert row["TIMESTAMP"] == int(theirs) // 60 * 60
+    assert f"{60 - int(theirs) % 60};window=60" in answer.headers["X-RateLimit-Reset-All"]
+    frozen = get(Gate(replace(OPTIONS, skew=skew)), f"{SPOT}/minutes", limit=1, **BTC)
+    assert data(frozen) == [row]
 
 
 def test_markets(gate: Gate) -> None:

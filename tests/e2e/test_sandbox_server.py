@@ -57,8 +57,12 @@ def test_the_command_serves_logs_and_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--host", "192.0.2.1"], ["--limits", "some"], ["--now", "then"], ["--faults", "/none.json"]]
-)
+    "arguments",
+    [
+        ["--host", "192.0.2.1"], ["--limits", "some"], ["--now", "then"], ["--faults", "/none.json"],
+        ["--scenario", "/none.json"], ["--revisions", "2"], ["--replay", ".", "--revisions", "0.1"],
+    ],
+)  # fmt: skip
 def test_mistakes_end_with_two_and_a_sentence(arguments: list[str]) -> None:
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(
@@ -105,3 +109,32 @@ async def test_faults_of_the_connection(tmp_path: Path) -> None:
         assert "Content-Encoding" not in plain.headers
         await plain.read()
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 5
+
+
+async def test_all_kinds_of_answers_over_http(tmp_path: Path) -> None:
+    events = tmp_path / "scenario.toml"
+    events.write_text(
+        '[[events]]\nat = 2025-06-15T12:00:00Z\nevent = "rename"\nkind = "futures"\nmarket = "binance"\n'
+        'instrument = "ETH-USDT-VANILLA-PERPETUAL"\nto = "ETHER-USDT-VANILLA-PERPETUAL"\n'
+    )
+    options = SandboxOptions(now=NOW, skew=-30, scenario=events, revisions=0.01)
+    query = "?market=binance&limit=200&instrument="
+    async with running(options) as url, aiohttp.ClientSession(url) as session:
+        for path, names in (("funding-rate", "MAPPED_INSTRUMENT,INTERVAL_MS"), ("open-interest", "OPEN_MARK_PRICE")):
+            page = f"/futures/v1/historical/{path}/minutes{query}ETHER-USDT-VANILLA-PERPETUAL"
+            answer = await session.get(page)
+            rows = (await answer.json())["Data"]
+            assert answer.headers["Date"] == "Sun, 15 Jun 2025 12:34:26 GMT"
+            assert len(rows) == 200
+            assert set(names.split(",")) <= set(rows[0])
+            table = await session.get(page + "&response_format=CSV&aggregate=5")
+            assert table.content_type == "text/csv"
+            assert len((await table.text()).splitlines()) == 201
+        gone = await session.get(f"/futures/v1/historical/hours{query}ETH-USDT-VANILLA-PERPETUAL")
+        assert gone.status == 404
+        old = await session.get("/futures/v1/markets?market=binance")
+        assert old.headers["Deprecation"] == "true"
+        assert list((await old.json())["Data"]) == ["binance"]
+        assets = await (await session.get("/asset/v2/metadata?assets=BTC,NOPE")).json()
+        assert list(assets["Data"]) == ["BTC"]
+        assert assets["Warn"]["other_info"]["values"]
