@@ -69,6 +69,7 @@ class Place:
         self.name = name if self.is_folder else path.name
         self.manifest = MANIFEST if self.is_folder else OWN_MANIFEST.format(name=self.name)
         self._files: list[str] = []
+        self._open: BinaryIO | None = None
         self._check(force)
 
     @property
@@ -91,18 +92,22 @@ class Place:
     def staged(self) -> Iterator["Place"]:
         """A hidden folder beside the place, gone at the end whatever happens."""
         beside = self.root if self.root.is_dir() else self.root.parent
-        with written(self.root):
+        with written(self.path):
             self._stage = Path(tempfile.mkdtemp(prefix=".export-", suffix=".part", dir=beside))
             try:
                 yield self
             finally:
+                if self._open is not None:
+                    self._open.close()
                 shutil.rmtree(self._stage, ignore_errors=True)
 
     def open(self, relative: str) -> OutputFile:
+        """A new file, once the one before has ended."""
         path = self._stage / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         self._files.append(relative)
-        return OutputFile(path.open("xb"))
+        self._open = path.open("xb")
+        return OutputFile(self._open)
 
     def publish(self, manifest: Mapping[str, Any]) -> None:
         """Move all files to their places; what an earlier export left there and this one has not goes."""
@@ -132,7 +137,8 @@ class Place:
             named = {str(file["path"]) for file in files}
         except (OSError, ValueError, LookupError, TypeError):
             return set()
-        return {name for name in named if not Path(name).is_absolute() and ".." not in Path(name).parts}
+        inside = {name for name in named if not Path(name).is_absolute() and ".." not in Path(name).parts}
+        return {name for name in inside if (self.root / name).is_file()}
 
 
 @contextmanager

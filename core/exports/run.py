@@ -2,7 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain, groupby, islice
@@ -74,18 +75,18 @@ class Export:
     def write(self, create: Callable[[str], OutputFile], name: str) -> None:
         """Write every file, each to what `create` makes for its path; `name` is that of an export in one file."""
         for part in parts(self._streams, self._request.partition_by):
-            portions = self._portions(part)
-            first = next(portions, None)
-            # A partition without rows has no file; an export in one file always has it.
-            if first or not part.values:
-                path = partition_path(part.values, self._form) if part.values else name
-                self._write_file(path, create(path), chain([first] if first else [], portions))
+            with closing(self._portions(part)) as portions:
+                first = next(portions, None)
+                # A partition without rows has no file; an export in one file always has it.
+                if first or not part.values:
+                    path = partition_path(part.values, self._form) if part.values else name
+                    self._write_file(path, create(path), chain([first] if first else [], portions))
 
-    def _portions(self, part: Part) -> Iterator[tuple[Stream, Rows]]:
+    def _portions(self, part: Part) -> Generator[tuple[Stream, Rows], None, None]:
         for stream in part.streams:
-            rows = stream.read(part.window)
-            while portion := list(islice(rows, ROWS_AT_ONCE)):
-                yield stream, portion
+            with closing(stream.read(part.window)) as rows:
+                while portion := list(islice(rows, ROWS_AT_ONCE)):
+                    yield stream, portion
 
     def _write_file(self, path: str, file: OutputFile, portions: Iterable[tuple[Stream, Rows]]) -> None:
         writer, tally = FORMATS[self._form](file, self._fields), Tally()

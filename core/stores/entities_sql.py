@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import ConfigError
 from core.references import Reference
 from core.stores.changes import IS_LISTED, RENAMED, REUSED
-from core.stores.export_sql import Question, Row, Stream, undone
+from core.stores.export_sql import Question, Reading, Row, Stream, undone
 from core.windows import Window
 
 _UNKEPT = frozenset({"list_id", "list_rank", "last_seen"})
@@ -68,7 +68,7 @@ def _named(reference: Reference, markets: Sequence[str], instruments: Sequence[s
 
 def _reader(
     db: sqlite3.Connection, reference: Reference, where: str, values: dict[str, Any], question: Question
-) -> Callable[[Window], Iterator[Row]]:
+) -> Callable[[Window], Reading]:
     return lambda _window: ((None, *row[1:]) for row in _read(db, reference, where, values, question))
 
 

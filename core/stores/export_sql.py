@@ -8,7 +8,7 @@ data are taken back by `metadata_change`. Everything is read in order and a row 
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby, pairwise
@@ -24,6 +24,8 @@ _TOUCHED = ""
 _TEXTS = {"time", "sampled_from"}
 
 Row = tuple[Any, ...]
+# To be closed before the database is.
+Reading = Generator[Row, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Stream(NamedTuple):
 
     name: str
     values: Mapping[str, str]
-    read: Callable[[Window], Iterator[Row]]
+    read: Callable[[Window], Reading]
     span: Window = FOREVER
 
 
@@ -103,7 +105,7 @@ def bar_streams(
 
 def _reader(
     db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, question: Question
-) -> Callable[[Window], Iterator[Row]]:
+) -> Callable[[Window], Reading]:
     return lambda window: read_bars(db, dataset, grain, series_id, question, clip(window, question.window))
 
 
@@ -128,7 +130,7 @@ def pruned_before(db: sqlite3.Connection, selection: Selection) -> int | None:
 
 def read_bars(
     db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, question: Question, window: Window
-) -> Iterator[Row]:
+) -> Reading:
     """Bars of one series that start inside `window`, as `(ts, *columns)`, ascending."""
     derived, group_of = dict(dataset.derived), group_names(dataset)
     sources = [derived.get(name, name) for name in question.columns]

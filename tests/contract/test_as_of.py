@@ -1,4 +1,4 @@
-"""What the store says it knew at a time is what it said then, whatever came later: random histories and their copies."""
+"""What the store says it knew at a time is what it said then: random histories and copies taken in between."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -124,3 +124,59 @@ async def test_as_of_equals_a_copy_taken_then(store: SQLiteStore, dataset: Datas
         for at, then in copies:
             found = await history.exported(as_of=at)
             assert found == then, f"seed {seed}, as of {at}: {len(found)} rows for {len(then)}: {diffs(found, then)}"
+
+
+@pytest.mark.parametrize(("first", "last"), SEEDS)
+async def test_what_changed_since_a_copy_brings_it_up_to_date(store: SQLiteStore, first: int, last: int) -> None:
+    """Up to now, and up to any later time."""
+    for seed in range(first, last):
+        history = await begin(store, SPOT_OHLCV, seed)
+        copies: list[tuple[int, list[Row]]] = [(T0, [])]
+        for _ in range(history.chance.randint(4, 20)):
+            history.revise()
+            await history.read()
+            if history.chance.random() < 0.5:
+                copies.append((history.now, await history.exported()))
+        now = await history.exported()
+        for at, then in copies:
+            changed = await history.exported(changed_since=at + 1)
+            assert updated(then, changed) == now, f"seed {seed}, since {at}"
+        (early, before), (late, after) = copies[len(copies) // 3], copies[2 * len(copies) // 3]
+        changed = await history.exported(changed_since=early + 1, as_of=late)
+        assert updated(before, changed) == after, f"seed {seed}, from {early} to {late}"
+
+
+def updated(rows: Sequence[Row], changed: Sequence[Row]) -> list[Row]:
+    """`rows` with those replaced or added that changed; both begin with their ts."""
+    by_ts = {row[0]: row for row in (*rows, *changed)}
+    return [by_ts[ts] for ts in sorted(by_ts)]
+
+
+async def test_nothing_has_changed_since_the_last_answer(store: SQLiteStore) -> None:
+    history = await begin(store, SPOT_OHLCV, 1)
+    for _ in range(10):
+        await history.read()
+    assert await history.exported(changed_since=history.now + 1) == []
+    assert await history.exported(changed_since=T0) == await history.exported()
+
+
+async def test_running_bars_come_only_when_asked_for(store: SQLiteStore) -> None:
+    history = await begin(store, SPOT_OHLCV, 3)
+    state, now = history.state, history.now
+    columns = in_groups(SPOT_OHLCV.columns, ["OHLC"])
+    commit = Commit(
+        series=state,
+        dataset=SPOT_OHLCV,
+        groups=("ID", "MAPPING", "OHLC"),
+        columns=tuple(column.name for column in columns),
+        window=Window(T0, T0 + 180),
+        rows=[(T0 + at, *(1.0 for _ in columns)) for at in (0, 60, 120)],
+        closed_before=T0 + 60,
+        known_at=now,
+        sent_at=now * 1000,
+        covered=Window(T0, T0 + 60),
+    )
+    await store.commit(commit)
+    assert [row[0] for row in await history.exported()] == [T0]
+    assert [row[0] for row in await history.exported(include_open=True)] == [T0, T0 + 60, T0 + 120]
+    assert [row[0] for row in await history.exported(include_open=True, changed_since=now + 1)] == [T0 + 60, T0 + 120]
