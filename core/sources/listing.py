@@ -103,7 +103,8 @@ class _Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._reject("type", name, clean(str(error)), raw)
             return
-        name = name or getattr(entry, self._reference.entity) or ""
+        if self._reference.paged:
+            name = getattr(entry, self._reference.entity) or ""
         if not is_name(name):
             self._reject("name", "", f"{clean(name, 60)!r} cannot be a name", raw)
         elif self._reference.paged and entry.id is None:
