@@ -248,9 +248,9 @@ def test_names_of_partitions_are_safe(values: dict[str, str], path: str) -> None
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def db() -> Iterator[sqlite3.Connection]:
     """Three series of hours over a leap year's end of February and a new year; ETH-USD has a closed and an open bar."""
-    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as made:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
         migrate(made, 0)
         made.execute("INSERT INTO meta VALUES ('origin', 'sandbox:7')")
         names = [("kraken", "BTC-USD"), ("kraken", "ETH-USD"), ("coinbase", "BTC-USD")]
