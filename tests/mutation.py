@@ -11,6 +11,7 @@ from typing import Any
 from core.datasets import DATASETS, Dataset, SeriesKey
 from core.records import in_groups
 from core.sandbox.api import Api, synthetic
+from core.sandbox.options import SandboxOptions
 from core.sandbox.wire import Request
 from core.windows import GRAINS, Grain, Window
 from tests.fakes import mutated
@@ -49,7 +50,7 @@ class Asked:
 
 def right_pages() -> Iterator[Asked]:
     """Every series type at every grain, with its default groups and with all."""
-    api = Api(synthetic(7))
+    api = Api(synthetic(SandboxOptions(seed=7)))
     for name, dataset in DATASETS.items():
         for grain in GRAINS.values():
             for groups in (dataset.default_groups, dataset.groups):

@@ -14,6 +14,7 @@ from core.findings import Bars, Check, Finding, examine, joined
 from core.monitoring.checks import installed_checks
 from core.monitoring.robust import deviation, median, robust_scores
 from core.sandbox.api import Api, synthetic
+from core.sandbox.options import SandboxOptions
 from core.sandbox.wire import Request
 from core.sources.decode import decode_page
 from core.windows import GRAINS, Window
@@ -277,7 +278,7 @@ MARKETS = {
     ("interval", "days"), [("1d", 1_000), ("1h", 365), pytest.param("1m", 30, marks=pytest.mark.slow)]
 )
 def test_the_sandbox_has_next_to_no_findings(interval: str, days: int) -> None:
-    api = Api(synthetic(7))
+    api = Api(synthetic(SandboxOptions(seed=7)))
     seen = findings = 0
     for name, instruments in MARKETS.items():
         for market, instrument in instruments:
