@@ -9,8 +9,8 @@ from core.coverage import Absence, SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
-from core.findings import Bars, Finding
 from core.sources import RejectedRow
+from core.stores.bars import BarStore
 from core.stores.catalog import Lists
 from core.stores.selection import Selection
 from core.text import shown_url
@@ -103,7 +103,7 @@ class RunSeries:
     error: str = ""
 
 
-class Store(Lists, Protocol):
+class Store(Lists, BarStore, Protocol):
     """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that.
 
     Methods raise the classes of `core.errors.StoreError` and nothing else.
@@ -151,14 +151,6 @@ class Store(Lists, Protocol):
 
     async def prune(self, data_type: str, interval: str, before: int) -> int:
         """Delete the bars of these series before that time and remember it; how many went. Coverage stays."""
-        ...
-
-    async def newest_bars(self, series: SeriesState, count: int) -> Bars:
-        """The newest `count` closed bars, all columns."""
-        ...
-
-    async def flag(self, series: SeriesState, findings: Sequence[Finding]) -> int:
-        """Write down what quality checks found; how many findings are new and not a further sighting."""
         ...
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:

@@ -2,35 +2,27 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from core.datasets import DATASETS, SeriesKey
 from core.findings import Bars, Finding, joined
+from core.stores.bars import StoredSeries
 from core.stores.selection import Selection
 from core.stores.window_sql import transaction
 from core.windows import GRAINS, Window
 
 
-class StoredSeries(NamedTuple):
-    """A series that holds closed bars from `span.start` up to `span.end` (UTC epoch seconds)."""
-
-    id: int
-    key: SeriesKey
-    exchange_symbol: str | None
-    span: Window
-
-
 def stored_series(db: sqlite3.Connection, selection: Selection) -> list[StoredSeries]:
     """The selected series that hold closed bars, by name."""
     found = db.execute(
-        "SELECT id, data_type, market, instrument, interval, exchange_symbol, first_bar, last_bar FROM series "
+        "SELECT id, data_type, market, instrument, interval, first_bar, last_bar FROM series "
         f"WHERE last_bar IS NOT NULL AND {selection.where} ORDER BY data_type, market, instrument, interval",
         selection.values,
     )
     rows = [(row[0], SeriesKey(*row[1:5]), *row[5:]) for row in found]
     return [
-        StoredSeries(series_id, key, symbol, Window(first, last + GRAINS[key.interval].seconds))
-        for series_id, key, symbol, first, last in rows
+        StoredSeries(series_id, key, Window(first, last + GRAINS[key.interval].seconds))
+        for series_id, key, first, last in rows
     ]
 
 

@@ -20,16 +20,15 @@ from core.coverage import Covered, SeriesState, without_prehistory
 from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
-from core.findings import Bars, Finding
 from core.sources import RejectedRow
 from core.stores import Commit, Damaged, RunRecord, RunSeries, Written, sqlite_path
-from core.stores.bars_sql import flag, newest_bars
 from core.stores.catalog_sql import describe_series
 from core.stores.explain_sql import write_causes
 from core.stores.house_sql import drop, prune
 from core.stores.migrate import check, check_current, migrate, migrations
 from core.stores.quarantine_sql import Quarantined, quarantined
 from core.stores.selection import EVERYTHING, Selection
+from core.stores.sqlite_bars import SQLiteBars
 from core.stores.sqlite_lists import SQLiteLists
 from core.stores.window_sql import (
     QUARANTINE,
@@ -70,7 +69,7 @@ class _Connection(aiosqlite.Connection):
             raise StoreError(f"the database failed: {error}") from error
 
 
-class SQLiteStore(SQLiteLists):
+class SQLiteStore(SQLiteLists, SQLiteBars):
     """Implements `core.stores.Store` for one file (or `:memory:` in tests); `wall` is the clock for stamps."""
 
     def __init__(self, url: str, connection: _Connection, wall: Wall, *, is_read_only: bool = False) -> None:
@@ -149,12 +148,6 @@ class SQLiteStore(SQLiteLists):
 
     async def damaged(self, source: str, selection: Selection) -> list[Damaged]:
         return await self._db.run(_damaged, source, selection)
-
-    async def newest_bars(self, series: SeriesState, count: int) -> Bars:
-        return await self._db.run(newest_bars, series.id, series.key, count)
-
-    async def flag(self, series: SeriesState, findings: Sequence[Finding]) -> int:
-        return await self._db.run(flag, series.id, findings, int(self._wall()))
 
     async def unexplained_gaps(self, data_type: str, interval: str) -> int:
         return await self._db.run(_unexplained_gaps, data_type, interval)

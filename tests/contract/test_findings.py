@@ -9,7 +9,7 @@ from core.coverage import SeriesState
 from core.datasets import SPOT_OHLCV, SeriesKey
 from core.findings import Finding
 from core.stores import Commit
-from core.stores.bars_sql import read_bars, stored_series
+from core.stores.bars import StoredSeries
 from core.stores.selection import EVERYTHING, Selection
 from core.stores.sqlite import SQLiteStore
 from core.windows import Window
@@ -92,13 +92,13 @@ async def test_a_series_without_bars_has_none(store: SQLiteStore) -> None:
     [state] = await store.series("coindesk", [KEY])
     bars = await store.newest_bars(state, 5)
     assert (list(bars.ts), list(bars.values("open")), bars.asked_until) == ([], [], None)
-    assert await store._db.run(stored_series, EVERYTHING) == []
+    assert await store.stored(EVERYTHING) == []
 
 
 async def test_bars_of_a_window_with_chosen_columns(store: SQLiteStore) -> None:
     state = await fill(store, KEY, 10, closed=8)
     window = Window(START + 300, START + 900)
-    bars = await store._db.run(lambda db: read_bars(db, state.id, KEY, window, ("volume", "close")))
+    bars = await store.bars(StoredSeries(state.id, KEY, window), window, ("volume", "close"))
     assert (list(bars.ts), {**bars.columns}) == (
         [START + 300, START + 360, START + 420],
         {"volume": (300.0, 360.0, 420.0), "close": (1.5,) * 3},
@@ -108,9 +108,9 @@ async def test_bars_of_a_window_with_chosen_columns(store: SQLiteStore) -> None:
 async def test_stored_series_are_chosen_as_elsewhere(store: SQLiteStore) -> None:
     await fill(store, KEY, 10, closed=8)
     await fill(store, KEY._replace(instrument="ETH-USD"), 5)
-    found = await store._db.run(stored_series, Selection(instruments=("BTC-USD",)))
+    found = await store.stored(Selection(instruments=("BTC-USD",)))
     assert [(each.key, each.span) for each in found] == [(KEY, Window(START, START + 480))]
-    assert len(await store._db.run(stored_series, EVERYTHING)) == 2
+    assert len(await store.stored(EVERYTHING)) == 2
 
 
 def finding(first: int, last: int, check: str = "frozen", detail: str = "words") -> Finding:
