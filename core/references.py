@@ -290,7 +290,9 @@ ASSET_METADATA = Reference(
     columns=ASSET,
     moving=_moving(
         ASSET,
-        frozenset({"SUPPLY", "MKT_CAP", "PRICE", "VOLUME", "CHANGE", "TOPLIST_RANK", "INTERNAL"}),
+        frozenset(
+            "SUPPLY MKT_CAP PRICE VOLUME CHANGE TOPLIST_RANK INTERNAL SOCIAL SECURITY_METRICS AI_INSIGHTS SEO".split()
+        ),
         (*_COUNTERS, "reserves_"),
     ),
     identity=("id",),

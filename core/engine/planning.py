@@ -13,7 +13,7 @@ from core.engine.repair import plan_repairs
 from core.engine.selection import select
 from core.engine.tools import Tools
 from core.errors import ConfigError
-from core.operations import Operation, named_series
+from core.operations import Operation, named_series, regex_of
 from core.planner import ListPlan, Plan, Policy, SeriesPlan, Wanted, plan_series
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, TOP_LIST, TOP_LIST_PAGE
 from core.stores.catalog_sql import page_of
@@ -47,6 +47,7 @@ async def make_plan(
         return await _plan_series(job, job.wanted, tools, create=create, known=known)
     finally:
         count_calls(job, metered)
+        job.answered |= catalog.answered
         job.counters.cache_hits += catalog.hits
         job.counters.cache_misses += catalog.misses
 
@@ -145,7 +146,13 @@ async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, crea
     if known is not None:
         known.update((key, afterwards(part, policy.groups, now)) for key, part in parts.items())
     _say_blocked(job, states)
-    return Plan(tuple(part for part in parts.values() if not (operation.is_ranked and _is_swept(part))))
+    return Plan(tuple(part for part in parts.values() if _is_named(operation) or not _is_swept(part)))
+
+
+def _is_named(operation: Operation) -> bool:
+    """Whether series are named one by one, not found by rank or pattern."""
+    exact = [name for name in operation.instrument if regex_of(name) is None]
+    return bool(operation.series or operation.universe or exact)
 
 
 def _is_swept(part: SeriesPlan) -> bool:

@@ -179,7 +179,9 @@ def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: by
 def _listing_request(key: SeriesKey) -> tuple[str, dict[str, str]]:
     if key.data_type == ASSET_METADATA.name:
         page = {"page": key.instrument, "page_size": str(TOP_LIST_PAGE)}
-        return "/asset/v1/top/list", {**page, "sort_by": VOLUME_30D, "sort_direction": "DESC"}
+        # Calls are billed, not fields.
+        groups = ",".join(dict.fromkeys(column.group for column in ASSET_METADATA.columns))
+        return "/asset/v1/top/list", {**page, "sort_by": VOLUME_30D, "sort_direction": "DESC", "groups": groups}
     if key.data_type == EXCHANGE_METADATA.name:
         return f"/{key.market}/v2/markets", {}
     statuses = {"market": key.market, "instrument_status": ALL_STATUSES, "groups": "ID"}
