@@ -105,8 +105,10 @@ class Replay:
     def _page(self, path: str, query: Mapping[str, str], now: int) -> Answer:
         grain, series = self._paths[path]
         asked = PageRequest.parse(_GROUPS, grain, query)
-        if asked.aggregate != 1 or asked.csv:
-            raise params.bad("aggregate or response_format", None, "Recorded pages are plain bars in JSON.")
+        if asked.aggregate != 1:
+            raise params.bad("aggregate", asked.aggregate, "Recorded pages are plain bars.")
+        if asked.csv:
+            raise params.bad("response_format", "CSV", "Recorded pages are JSON.")
         rows = series.get((asked.market, asked.instrument))
         if rows is None:
             raise Refusal(

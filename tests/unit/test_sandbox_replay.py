@@ -59,6 +59,13 @@ def test_limit_to_ts_and_fill(gate: Gate) -> None:
     assert days(gate, instrument="NONE-USD").status == 404
 
 
+def test_recorded_pages_are_plain_bars_in_json(gate: Gate) -> None:
+    for name, value in (("aggregate", 2), ("response_format", "CSV")):
+        refused = days(gate, **{name: value})
+        assert refused.status == 400
+        assert json.loads(refused.body)["Err"]["other_info"]["param"] == name
+
+
 def test_other_kinds_have_their_own_paths(gate: Gate) -> None:
     query = {"market": "bybit", "instrument": "TESTUSDT", "groups": "VALUE"}
     answer = gate.answer(Request("/futures/v1/historical/funding-rate/hours", query))
