@@ -222,22 +222,33 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
 def plan_repair(series: SeriesState, gaps: Sequence[Window], failed: Sequence[Window], now: int) -> SeriesPlan:
     """What it takes to close `gaps` and to read the windows that were given up, and nothing else.
 
-    Each gap is asked for with the bars next to it, which shows whether it lies inside of an answer, in as
-    few calls as hold them all, and with every group that is stored of the series.
+    It takes as few calls as hold them all; each goes as far as the bars next to what it is for, if there is
+    room, which shows whether a gap lies inside of an answer. All groups that are stored are asked for.
     """
     grain = GRAINS[series.key.interval]
     span = wanted_span(Wanted(series.key), series, grain, now)
-    around = [Window(gap.start - grain.seconds, gap.end + grain.seconds) for gap in gaps]
     backfill = intersect(failed, [span])
+    broken = bundle([*backfill, *intersect(gaps, [span])], page_seconds(grain))
     asked = frozenset[str]().union(*(entry.groups for entry in series.covered))
     return SeriesPlan(
         series,
         span,
-        runs=tuple(bundle(intersect([*around, *backfill], [span]), page_seconds(grain))),
+        runs=tuple(clip(run, span) for run in _with_neighbours(broken, grain)),
         backfill=tuple(backfill),
         gaps=tuple(intersect(gaps, [span])),
         groups=tuple(group for group in DATASETS[series.key.data_type].groups if group in asked) or None,
     )
+
+
+def _with_neighbours(pieces: Sequence[Window], grain: Grain) -> Iterator[Window]:
+    """`pieces`, newest first, each with one more bar at either end where its page has room and none is asked twice."""
+    newer = None
+    for piece in pieces:
+        start, end = piece
+        if piece.seconds + 2 * grain.seconds <= page_seconds(grain):
+            start, end = start - grain.seconds, end + grain.seconds
+        newer = Window(start, end if newer is None else min(end, newer.start))
+        yield newer
 
 
 def _is_page_due(series: SeriesState, now: int) -> bool:

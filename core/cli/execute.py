@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -90,10 +90,19 @@ async def plan_operations(loaded: Loaded, batch: Batch, output: Output, *, is_ba
     return 0
 
 
-async def run_operations(
-    loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool = False, detach: bool = False
-) -> int:
-    """Run `batch` and print the summary; the exit code."""
+class Ended(NamedTuple):
+    """How a batch ended: a summary a job, in its order, and the exit code.
+
+    `is_handed_over` says that an engine goes on with it while nobody here waits.
+    """
+
+    summaries: list[dict[str, Any]]
+    code: int
+    is_handed_over: bool = False
+
+
+async def execute(loaded: Loaded, batch: Batch, output: Output, *, detach: bool = False) -> Ended:
+    """Run `batch` to its end, or hand it over; progress is told on the way, nothing is printed at the end."""
     with Interrupts().watching() as interrupts:
         executor = _Executor(loaded, output, interrupts, detach=detach)
         try:
@@ -101,17 +110,30 @@ async def run_operations(
         finally:
             executor.narrator.close()
     if detach and executor.was_handed_over:
-        return 0
-    if summaries:
-        try:
-            print_summary(batch_summary(summaries) if is_batch else summaries[0], output)
-        except BrokenPipeError:
-            leave(sys.stdout)  # the exit code tells of the run, whoever still listens
+        return Ended([], 0, is_handed_over=True)
     if interrupts.number:
-        return interrupts.exit_code
+        return Ended(summaries, interrupts.exit_code)
     # What was refused before anything was bought is for the user to change, whatever else went well.
     is_refused = executor.refusal_code and not any(summary["requests"] for summary in summaries)
-    return executor.refusal_code if is_refused else exit_code(summaries)
+    return Ended(summaries, executor.refusal_code if is_refused else exit_code(summaries))
+
+
+async def run_operations(
+    loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool = False, detach: bool = False
+) -> int:
+    """Run `batch` and print the summary; the exit code."""
+    ended = await execute(loaded, batch, output, detach=detach)
+    if ended.summaries:
+        print_to_end(batch_summary(ended.summaries) if is_batch else ended.summaries[0], output)
+    return ended.code
+
+
+def print_to_end(summary: dict[str, Any], output: Output) -> None:
+    """Print the summary for whoever still listens: the exit code tells of the run in any case."""
+    try:
+        print_summary(summary, output)
+    except BrokenPipeError:
+        leave(sys.stdout)
 
 
 class _Executor:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli.context import data, settings
-from core.cli.options import LookOutput, Output
-from core.cli.stored import DataTypes, Instruments, Intervals, Markets, as_json, known, selected, several, show
+from core.cli.options import DryRun, LookOutput, MaxRequests, Output, OutputOption
+from core.cli.stored import DataTypes, Instruments, Intervals, Markets, as_json, keys, known, selected, several, show
 
 if TYPE_CHECKING:
     from core.stores.explain_sql import ExplainedGap, FailedWindow
@@ -67,6 +67,36 @@ def gaps_explain(
         data(f"    cause  {row['cause']}: {row['words']}")
         data(f"    seen   {row['seen']}")
         data(f"    next   {row['next']}")
+
+
+@gaps.command("repair")
+def gaps_repair(
+    series: Annotated[list[str] | None, typer.Argument(help="Only these series, by full name.")] = None,
+    data_type: DataTypes = None,
+    market: Markets = None,
+    instrument: Instruments = None,
+    interval: Intervals = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the confirmed ones, and those of dead instruments.")
+    ] = False,
+    max_requests: MaxRequests = None,
+    dry_run: DryRun = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Ask again for gaps and failed windows, due or not, in as few calls as hold them, and for nothing else.
+
+    Gaps that were seen twice, and those of dead instruments, cost calls for nothing, so they take --all.
+    Ends with what was closed and what is still open, by cause.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from core.cli.repair import repair  # noqa: PLC0415
+
+    asked = keys(series)
+    chosen = selected(data_type, market, instrument, interval, series=asked)
+    code = asyncio.run(repair(settings(), chosen, output, every=everything, max_requests=max_requests, dry_run=dry_run))
+    if code:
+        raise typer.Exit(code)
 
 
 def holes(reader: "Reader", chosen: "Selection") -> list[dict[str, Any]]:

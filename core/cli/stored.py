@@ -31,6 +31,7 @@ def selected(
     markets: Sequence[str] | None = None,
     instruments: Sequence[str] | None = None,
     intervals: Sequence[str] | None = None,
+    series: "Sequence[SeriesKey]" = (),
 ) -> "Selection":
     """The stored series that options name. Raises ConfigError for a data type or interval that does not exist."""
     from core.datasets import DATASETS  # noqa: PLC0415
@@ -43,6 +44,7 @@ def selected(
         tuple(name.lower() for name in several(markets)),
         several(instruments),
         known("interval", several(intervals), GRAINS),
+        tuple(series),
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -173,13 +173,24 @@ def _absences(request: Request, answered: Window, page: Page, checked: CheckedPa
 def _spoiled(holes: list[Window], rejected: Sequence[RejectedRow], fetch: Fetch) -> list[Window]:
     """The slots of `holes` that the answer had rows for, only unusable ones.
 
-    Where no more slots are missing than rows came with an impossible time, or none, those rows are them.
+    Where no more slots are missing than rows came with an impossible time, those rows are them.
     """
-    grain, (start, end) = fetch.grain, fetch.window
-    slots = [grain.floor(row.ts) for row in rejected if row.ts is not None and start <= row.ts < end]
+    grain = fetch.grain
+    slots = [ts for ts in _slots(rejected, grain) if fetch.window.start <= ts < fetch.window.end]
     named = intersect(holes, [Window(ts, ts + grain.seconds) for ts in slots])
     lost = sum(map(grain.bars, subtract(holes, named)))
     return holes if lost <= len(rejected) - len(slots) else named
+
+
+def _slots(rejected: Sequence[RejectedRow], grain: Grain) -> Iterator[int]:
+    """The bars that rejected rows would be: rows come in order, so one without a time follows those before it."""
+    behind: Counter[int] = Counter()
+    for row in rejected:
+        if row.ts is not None:
+            yield grain.floor(row.ts)
+        elif row.after is not None:
+            behind[row.after] += 1
+            yield grain.floor(row.after) + behind[row.after] * grain.seconds
 
 
 def _evidence(request: Request, page: Page, checked: CheckedPage) -> str:

@@ -16,12 +16,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that cannot be used: `ts` when it could be read, `raw` its text (at most 4 kB)."""
+    """A row that cannot be used: `ts` when it could be read, `raw` its text (at most 4 kB).
+
+    `after` is the newest time that the rows before it in the answer have, if its own cannot be read.
+    """
 
     reason: str
     detail: str
     raw: str
     ts: int | None = None
+    after: int | None = None
 
 
 @dataclass(slots=True)

@@ -80,7 +80,8 @@ def _decode_rows(columns: tuple[Column, ...], body: bytes) -> tuple[list[Any], l
             rows.append(decoder.decode(raw))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             text = bytes(raw)[:RAW_LIMIT].decode("utf-8", "replace")
-            rejected.append(RejectedRow("type", clean(str(error)), text, _timestamp(raw)))
+            ts, after = _timestamp(raw), rows[-1].timestamp if rows else None
+            rejected.append(RejectedRow("type", clean(str(error)), text, ts, after if ts is None else None))
     return rows, rejected, _error_info(page.Err)
 
 
