@@ -130,9 +130,11 @@ def _extreme(name: str, direction: int) -> Callable[[Row, float], Row]:
     def change(row: Row, factor: float) -> Row:
         if name not in row:
             return row
-        value = _number(_figure(row, name) * max(factor, 1 / factor) ** direction)
+        value, further = _figure(row, name), max(factor, 1 / factor)
+        # Funding rates may be negative: they too go up or down, not nearer to zero.
+        moved = _number(value + direction * abs(value) * (further - 1 if direction > 0 else 1 - 1 / further))
         sources = [field for field in (f"{name}_TRADE_PRICE", f"{name}_MESSAGE_VALUE") if field in row]
-        return {**row, **dict.fromkeys([name, *sources], value)}
+        return {**row, **dict.fromkeys([name, *sources], moved)}
 
     return change
 
