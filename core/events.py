@@ -95,7 +95,11 @@ FINAL_STATES = frozenset({"complete", "complete_with_gaps", "waiting_quota", "fa
 
 
 class SeriesChanged(Event, frozen=True, kw_only=True, tag="series"):
-    """Progress of one series within one job. `state`: waiting, running, done, failed."""
+    """Progress of one series within one job. `state`: waiting, running, done, failed.
+
+    `retry_at` is when the newest window that failed is asked for again, in UTC epoch seconds; it stays when
+    that has passed.
+    """
 
     job: str
     series: str
@@ -108,6 +112,7 @@ class SeriesChanged(Event, frozen=True, kw_only=True, tag="series"):
     last_bar: int | None = None
     reason: str = ""
     error: str = ""
+    retry_at: float | None = None
 
     def key(self) -> str:
         return f"series:{self.job}:{self.series}"

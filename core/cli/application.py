@@ -20,6 +20,8 @@ from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
 from core.cli.series import series
 from core.cli.status import status
+from core.cli.why import EPILOG as WHY_EPILOG
+from core.cli.why import why
 from core.text import clean
 
 INGEST, LOOK, REPAIR, OPERATE, TRY = "Ingest", "Look", "Repair", "Operate", "Try"
@@ -62,6 +64,7 @@ for _name, _words in ingest.WORDS.items():
     )
 app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.batch)
 app.command("status", rich_help_panel=LOOK)(status)
+app.command("why", rich_help_panel=LOOK, epilog=WHY_EPILOG)(why)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(series, name="series", rich_help_panel=LOOK)
 app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)

@@ -28,6 +28,7 @@ class SeriesProgress:
     retries: int = 0
     reason: str = ""
     error: str = ""
+    retry_at: float | None = None
     is_refused: bool = False
     is_dirty: bool = True
 
@@ -240,6 +241,7 @@ class Job:
             last_bar=entry.state.last_bar,
             reason=entry.reason,
             error=entry.error,
+            retry_at=entry.retry_at,
         )
 
     def summary(self) -> dict[str, Any]:

@@ -267,6 +267,7 @@ class Runner:
         self.job.queue.put_back(fetch, wait)
         entry.retries += 1
         entry.error = clean(str(error))
+        entry.retry_at = round(self._tools.clock.wall() + wait, 3)
         entry.is_dirty = self.job.is_dirty = True
         self.job.waiting = f"{RETRYING} {entry.error}"
         self._tools.bus.publish(

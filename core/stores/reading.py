@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.causes import Listed
+from core.coverage import SeriesState
 from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
-from core.stores.explain_sql import ExplainedGap, FailedWindow, explained_gaps, failed_windows
+from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.migrate import check_current, migrations
 from core.stores.quarantine_sql import Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
+from core.stores.sqlite import SERIES_FIELDS, load_series
 from core.windows import iso
 
 STAMPS = {"history_start", "first_bar", "last_bar", "created", "pruned_before", "page_checked", "audited_at"}
@@ -134,6 +137,31 @@ class Reader:
         for row in (*detail["coverage"], *detail["unsettled"], *detail["names"]):
             row.update({name: iso(row[name]) for name in ("start", "end", "until") if name in row})
         return detail
+
+    def state(self, key: SeriesKey) -> SeriesState:
+        """What is known of one series. Raises StoreError when it is not stored."""
+        query = f"SELECT {SERIES_FIELDS} FROM series WHERE id = ?"
+        return load_series(self._db, self._db.execute(query, (find_series(self._db, key),)).fetchone())
+
+    def listed(self, key: SeriesKey) -> Listed | None:
+        """What the stored metadata says of the instrument now; None when it says nothing."""
+        sources = self._db.execute("SELECT DISTINCT source FROM series").fetchall()
+        found = [listed(self._db, Place(0, source, key)) for (source,) in sources]
+        return next((each for each in found if each is not None), None)
+
+    def last_asked(self, key: SeriesKey) -> tuple[RunRecord, RunSeries] | None:
+        """The newest run that the series was in, by its present name, and how it went for it."""
+        query = (
+            "SELECT s.run_id FROM run_series AS s JOIN run ON run.run_id = s.run_id WHERE s.series = ? "
+            "ORDER BY run.created DESC LIMIT 1"
+        )
+        found = self._db.execute(query, (str(key),)).fetchone()
+        if found is None:
+            return None
+        run = self._db.execute("SELECT * FROM run WHERE run_id = ?", found).fetchone()
+        query = "SELECT * FROM run_series WHERE run_id = ? AND series = ?"
+        part = self._db.execute(query, (*found, str(key))).fetchone()
+        return RunRecord(*(*run[:-1], json.loads(run[-1]))), RunSeries(*part)
 
     def contents(self, key: SeriesKey) -> dict[str, int]:
         """How many rows of each table belong to a series. Raises StoreError when it is not stored."""
