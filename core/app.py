@@ -132,6 +132,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         budget_share=settings.quota.budget_share,
         listing_ttl=settings.source.listing_ttl,
         audit_days=settings.history.audit_days,
+        kept_seconds=settings.kept_seconds,
         checks=installed_checks() if settings.history.checks else {},
     )
     return Tools(

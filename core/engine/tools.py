@@ -21,13 +21,15 @@ class RunnerOptions:
     """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
 
     `listing_ttl` is how long listings may be taken from the cache, in seconds; `audit_days` in how many days
-    all of the stored history is read again, None for never. `checks` run over the newest bars after a job.
+    all of the stored history is read again, None for never; `kept_seconds` how long bars are kept, by data
+    type and interval, for ever when it does not say. `checks` run over the newest bars after a job.
     """
 
     max_wait: float = 900.0
     budget_share: float = BUDGET_SHARE
     listing_ttl: float = 3_600.0
     audit_days: int | None = None
+    kept_seconds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=Backoff)
 

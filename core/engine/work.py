@@ -7,7 +7,7 @@ from core.engine.catalog import take_in
 from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress
 from core.engine.tools import Tools
-from core.events import GapFound
+from core.events import GapFound, LogLine
 from core.operations import regex_of
 from core.planner import Fetch, SeriesPlan
 from core.stores import Written
@@ -78,11 +78,23 @@ class HistoryWork:
 
     async def judge(self) -> int:
         """Count the holes that are left; GapFound is said now, when no later answer can explain them."""
+        await self._prune()
         entries = list(self._job.progress.values())
         states = [entry.state for entry in entries]
         await self._tools.store.explain(states)
         fresh = await self._tools.store.series(self._tools.source.name, [state.key for state in states])
         return sum(self._judge(entry, state) for entry, state in zip(entries, fresh, strict=True))
+
+    async def _prune(self) -> None:
+        """Let go of bars that are older than is kept, by the vendor's clock and by no other."""
+        operation, tools = self._job.operation, self._tools
+        kept = tools.options.kept_seconds.get((operation.data_type, operation.interval))
+        if kept is None or not tools.source.origin:
+            return
+        before = operation.grain.floor(int(tools.source.now()) - kept)
+        if gone := await tools.store.prune(operation.data_type, operation.interval, before):
+            text = f"{gone:,} bars before {iso(before)} were older than is kept, and are gone"
+            tools.bus.publish(LogLine(level="info", text=text, source=operation.title, job=self._job.id))
 
     def _judge(self, entry: SeriesProgress, state: SeriesState) -> int:
         unexplained = 0

@@ -259,3 +259,25 @@ def test_directories_are_private(tmp_path: Path) -> None:
     state = config.state_directory(Settings(state=str(tmp_path / "deep" / "state")))
     assert state.stat().st_mode & 0o777 == 0o700
     assert os.access(state, os.W_OK)
+
+
+def test_retention_is_by_data_type_and_interval(tmp_path: Path) -> None:
+    text = '[retention]\nspot_ohlcv_1m = "90d"\nfutures_funding_rate_1h = "2w"\n'
+    loaded = from_file(tmp_path / "t.toml", text, {"TAPEWATCH_RETENTION__SPOT_OHLCV_1M": "12h"})
+    assert loaded.settings.kept_seconds == {("spot_ohlcv", "1m"): 43_200, ("futures_funding_rate", "1h"): 14 * 86_400}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('spot_ohlcv_2m = "90d"', "did you mean 'spot_ohlcv_1m'"),
+        ('spot_ohlcv = "90d"', "is no data type with its interval"),
+        ('asset_metadata_1d = "90d"', "is no data type with its interval"),
+        ('spot_ohlcv_1m = "long"', "not a length of time"),
+        ("spot_ohlcv_1m = 90", "retention.spot_ohlcv_1m"),
+    ],
+)
+def test_retention_that_means_nothing_is_refused(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        from_file(tmp_path / "t.toml", f"[retention]\n{line}\n")
+    assert str(tmp_path / "t.toml") in str(caught.value)
