@@ -27,7 +27,7 @@ from core.engine.ingest import Ingest
 from core.engine.job import Job
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
-from core.errors import ConfigError
+from core.errors import ConfigError, StoreError
 from core.events import PROTOCOL, AlertChanged, Bus, Hello
 from core.limits import Quota
 from core.monitoring.checks import installed_checks
@@ -102,6 +102,18 @@ async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
         tools = await _tools(loaded, store, stack, clock, keeps=False)
         job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
         return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
+
+
+@asynccontextmanager
+async def open_tools(loaded: Loaded) -> AsyncIterator[Tools]:
+    """An engine's tools over the store as it is: read-only, beside whoever holds it. Raises StoreError without one."""
+    if not Path(sqlite_path(loaded.database)).is_file():
+        raise StoreError(f"there is no store at {sqlite_path(loaded.database)} yet; `tapewatch demo` makes one to try")
+    async with AsyncExitStack() as stack:
+        clock = LoopClock()
+        store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
+        stack.push_async_callback(store.close)
+        yield await _tools(loaded, store, stack, clock, keeps=False)
 
 
 @asynccontextmanager

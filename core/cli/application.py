@@ -22,6 +22,8 @@ from core.cli.series import series
 from core.cli.status import status
 from core.cli.why import EPILOG as WHY_EPILOG
 from core.cli.why import why
+from core.cli.verify import EPILOG as VERIFY_EPILOG
+from core.cli.verify import verify
 from core.text import clean
 
 INGEST, LOOK, REPAIR, OPERATE, TRY = "Ingest", "Look", "Repair", "Operate", "Try"
@@ -71,6 +73,7 @@ app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)
 app.command("describe", rich_help_panel=LOOK)(describe)
 app.command("restatements", rich_help_panel=LOOK)(restatements)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
+app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)

@@ -48,12 +48,13 @@ class MeteredListings:
                 await keep(listing)
             return listing
 
-        return await self._call(ask)
+        return await self.call(ask)
 
     async def rate_limit(self) -> None:
-        await self._call(self._source.rate_limit)
+        await self.call(self._source.rate_limit)
 
-    async def _call(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask`, which sends one request, comes to. Raises what it raises once it was tried often enough."""
         attempt, tried = 1, 0.0
         while True:
             asked_at = 0.0
