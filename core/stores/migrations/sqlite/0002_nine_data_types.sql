@@ -237,19 +237,20 @@ SELECT s.market, s.instrument, s.exchange_symbol, r.series_id, r.ts + 60 AS ts,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.ts + 60, 'unixepoch') AS time,
     r.close AS rate, r.interval_ms, '1m' AS sampled_from, 1 AS derived, r.known_at
 FROM series AS s JOIN futures_funding_rate AS r ON r.series_id = s.id
-WHERE s.data_type = 'futures_funding_rate' AND s.interval = '1m' AND r.closed
+WHERE s.data_type = 'futures_funding_rate' AND s.interval = '1m' AND r.closed AND r.close IS NOT NULL
     AND (r.ts + 60) % (r.interval_ms / 1000) = 0
 UNION ALL
 SELECT s.market, s.instrument, s.exchange_symbol, r.series_id, r.ts + 3600 AS ts,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.ts + 3600, 'unixepoch') AS time,
     r.close AS rate, r.interval_ms, '1h' AS sampled_from, 1 AS derived, r.known_at
 FROM series AS s JOIN futures_funding_rate AS r ON r.series_id = s.id
-WHERE s.data_type = 'futures_funding_rate' AND s.interval = '1h' AND r.closed
+WHERE s.data_type = 'futures_funding_rate' AND s.interval = '1h' AND r.closed AND r.close IS NOT NULL
     AND (r.ts + 3600) % (r.interval_ms / 1000) = 0
     AND NOT EXISTS (
         SELECT 1 FROM series AS m JOIN futures_funding_rate AS f ON f.series_id = m.id
         WHERE m.source = s.source AND m.data_type = s.data_type AND m.market = s.market
             AND m.instrument = s.instrument AND m.interval = '1m' AND f.ts = r.ts + 3540 AND f.closed
+            AND f.close IS NOT NULL AND (f.ts + 60) % (f.interval_ms / 1000) = 0
     );
 
 CREATE TABLE asset_metadata (
