@@ -8,23 +8,24 @@ import hashlib
 import os
 import random
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.batch import Batch
 from core.cache import open_cache
 from core.clock import Clock, LoopClock
 from core.config import Loaded
 from core.control import ControlServer, Handler, clear_stale, runtime_directory
-from core.engine import planning
 from core.engine.alerts import Alerts
+from core.engine.batch import Quote, quote_batch
 from core.engine.engine import Engine
 from core.engine.ingest import Ingest
-from core.engine.job import Job
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError, StoreError
@@ -33,8 +34,6 @@ from core.limits import Quota
 from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
 from core.monitoring.quality import check_page
-from core.operations import Operation
-from core.planner import Plan
 from core.sources import Source, open_source
 from core.sources.http import HttpOptions
 from core.stores import Store, sqlite_path
@@ -93,15 +92,13 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         yield App(engine, tools.bus, server, socket)
 
 
-async def make_plan(loaded: Loaded, operation: Operation) -> tuple[Plan, Job]:
-    """What a run of `operation` would ask for; the store is only read, and not made when there is none."""
+async def quote(loaded: Loaded, batch: Batch) -> Quote:
+    """What a run of `batch` would ask for; the store is only read, and not made when there is none."""
     async with AsyncExitStack() as stack:
         clock = LoopClock()
         store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
-        tools = await _tools(loaded, store, stack, clock, keeps=False)
-        job = Job(id="plan", run_id="", operation=operation, created=tools.clock.wall())
-        return await planning.make_plan(job, tools, lambda _waiting: None, create=False), job
+        return await quote_batch(batch, await _tools(loaded, store, stack, clock, keeps=False))
 
 
 @asynccontextmanager
@@ -158,8 +155,16 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         clock=clock,
         chance=random.random,
         keeps=keeps,
+        free_bytes=lambda: _free_bytes(sqlite_path(loaded.database)),
         options=options,
     )
+
+
+def _free_bytes(path: str) -> int | None:
+    """The room on the disk that holds `path`, None where nobody can tell."""
+    with suppress(OSError):
+        return shutil.disk_usage(Path(path).absolute().parent).free
+    return None
 
 
 def _steady(clock: Clock) -> Callable[[], float]:
@@ -208,7 +213,7 @@ def _no_new_jobs(engine: Engine) -> Handler:
     """A command's engine ends with its own jobs, so it takes no others."""
 
     async def handle(command: str, args: Mapping[str, Any]) -> object:
-        if command in {"submit", "retry"}:
+        if command in {"submit", "submit_batch", "retry"}:
             raise ConfigError("this engine belongs to a command and ends with it; start one with: tapewatch dash")
         return await engine.handle(command, args)
 

@@ -243,7 +243,9 @@ class LogLine(Event, frozen=True, kw_only=True, tag="log"):
 class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
     """How a job ended: the object that `--output json` prints, of one job or of a batch.
 
-    `status`: complete, complete_with_gaps, waiting_quota, failed, cancelled. `operations` holds the
+    `status`: complete, complete_with_gaps, waiting_quota, failed, cancelled. `planned` is what the plan
+    meant to ask for, `up_to_date` counts series of which nothing was missing and lists that were fresh,
+    which they are until `fresh_until`; `statistics` come with --enable_monitoring. `operations` holds the
     summaries of a batch; `exit_code` is what the error that ended it promises, if one did.
     """
 
@@ -265,6 +267,12 @@ class RunSummary(Event, frozen=True, kw_only=True, tag="summary"):
     cache: dict[str, int] = {}
     duration_seconds: float = 0.0
     errors: list[str] = []
+    interval: str = ""
+    label: str = ""
+    planned: dict[str, int] = {}
+    up_to_date: int = 0
+    fresh_until: str | None = None
+    statistics: dict[str, float] = {}
     operations: list[dict[str, object]] = []
     exit_code: int | None = None
 

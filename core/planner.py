@@ -8,18 +8,17 @@ Spans that touch are one run; a run is cut into pages of the vendor's cap from i
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
 from core.datasets import DATASETS, SeriesKey, closed_until, page_seconds
-from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, merge, pages
+from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, merge, pages, subtract
 
 RECHECK_HORIZON_SECONDS = 7_200
 PAGE_CHECK_SECONDS = 86_400
 EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
-BYTES_PER_ROW = 135  # a gzipped row of the default groups, measured
 BACKFILL, TAIL, GAP, PROBE, RECHECK, AUDIT = "backfill", "tail", "gap", "probe", "recheck", "audit"
 LISTING = "listing"
 
@@ -119,8 +118,25 @@ class SeriesPlan:
                 yield Fetch(self.series, page, self._reason(page))
 
     def _reason(self, page: Window) -> str:
-        reasons = ((BACKFILL, self.backfill), (GAP, self.gaps), (AUDIT, self.audits), (RECHECK, self.rechecks))
-        return next((reason for reason, spans in reasons if intersect([page], spans)), TAIL)
+        return next((reason for reason, spans in self._causes if intersect([page], spans)), TAIL)
+
+    @property
+    def _causes(self) -> tuple[tuple[str, tuple[Window, ...]], ...]:
+        """What makes a call necessary, the weightiest reason first."""
+        return (BACKFILL, self.backfill), (GAP, self.gaps), (AUDIT, self.audits), (RECHECK, self.rechecks)
+
+    def reasons(self) -> Counter[str]:
+        """Calls by reason, by arithmetic: a plan of a million calls is not walked."""
+        found: Counter[str] = Counter()
+        size = page_seconds(self.grain)
+        for run in self.runs:
+            left = [Window(0, math.ceil(run.seconds / size))]
+            for reason, spans in self._causes:
+                touched = [_page_numbers(run, span, size) for span in intersect([run], spans)]
+                found[reason] += _total(intersect(left, touched))
+                left = subtract(left, touched)
+            found[TAIL] += _total(left)
+        return +found
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,9 @@ class ListPlan:
     def fetches(self) -> Iterator[Fetch]:
         if self.is_due:
             yield Fetch(self.series, self.page, LISTING)
+
+    def reasons(self) -> Counter[str]:
+        return Counter({LISTING: self.windows} if self.windows else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +201,29 @@ class Plan:
         return round_robin([part.fetches() for part in self.parts])
 
     def reasons(self) -> dict[str, int]:
-        """Calls by reason; walks the plan."""
-        return dict(Counter(fetch.reason for fetch in self.fetches()))
+        """Calls by reason."""
+        return dict(sum((part.reasons() for part in self.parts), Counter[str]()))
+
+
+def _page_numbers(run: Window, span: Window, size: int) -> Window:
+    """Which pages of `run`, counted back from its newest end, `span` of it touches."""
+    return Window((run.end - span.end) // size, (run.end - span.start - 1) // size + 1)
+
+
+def _total(numbers: Iterable[Window]) -> int:
+    return sum(window.end - window.start for window in numbers)
 
 
 def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -> SeriesPlan:
     """What to ask for of one series at server time `now` (UTC epoch seconds).
 
-    A dead instrument is swept once: when nothing of it is missing or unsettled, nothing is asked, whatever
-    gaps it has.
+    A dead instrument is swept once, after its last bar has closed: when nothing of it is missing or
+    unsettled, nothing is asked, whatever gaps it has.
     """
     grain = GRAINS[wanted.key.interval]
     span = wanted_span(wanted, series, grain, now)
-    if not span.seconds:
+    can_wait = wanted.is_dead and series.covered and not policy.full_refresh and span.end > closed_until(now, grain)
+    if not span.seconds or can_wait:
         return SeriesPlan(series, span, (), (), (), policy.newest_first, wanted.listed, is_dead=wanted.is_dead)
     past = clip(span, Window(span.start, max(span.start, closed_until(now, grain))))
     backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from core.app import App, key_fingerprint, make_plan, open_app
+from core.app import App, key_fingerprint, open_app, quote
 from core.batch import Batch
 from core.cli.context import leave, words
 from core.cli.engines import EngineChild, holder
 from core.cli.options import Output
+from core.cli.quotes import print_quote, quote_object
 from core.cli.report import (
     Narrator,
     batch_summary,
     exit_code,
-    plan_object,
-    print_plan,
+    print_statistics,
     print_summary,
 )
 from core.config import Loaded
@@ -75,18 +75,7 @@ class Interrupts:
 
 async def plan_operations(loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool) -> int:
     """Print what `batch` would ask for. Nothing is fetched but metadata, nothing is written."""
-    plans = []
-    for operation in batch.operations:
-        plan, job = await make_plan(loaded, operation)
-        plans.append(plan_object(plan, job.counters.metadata_requests, operation.data_type))
-    if not is_batch:
-        print_plan(plans[0], output)
-        return 0
-    total: dict[str, Any] = {"data_type": "batch", "operations": plans}
-    for name in ("requests", "metadata_requests", "windows", "rows", "bytes", "minutes"):
-        total[name] = sum(plan[name] for plan in plans)
-    total["series"] = [part for plan in plans for part in plan["series"]]
-    print_plan(total, output)
+    print_quote(quote_object(await quote(loaded, batch), is_batch=is_batch), output)
     return 0
 
 
@@ -124,6 +113,7 @@ async def run_operations(
     """Run `batch` and print the summary; the exit code."""
     ended = await execute(loaded, batch, output, detach=detach)
     if ended.summaries:
+        print_statistics(ended.summaries)
         print_to_end(batch_summary(ended.summaries) if is_batch else ended.summaries[0], output)
     return ended.code
 
@@ -307,6 +297,8 @@ class Follower:
 def as_summary(event: RunSummary) -> dict[str, Any]:
     """The event as `--output json` prints it: without what only the bus and a batch add."""
     left_out = {"event", "seq", "time", "job", "operations", "exit_code"}
+    if not event.statistics:
+        left_out.add("statistics")
     return {name: value for name, value in msgspec.to_builtins(event).items() if name not in left_out}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from core.cli.context import data, words
 from core.cli.options import Output
 from core.events import CATALOG, AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
-from core.planner import BYTES_PER_ROW, ListPlan, Plan, SeriesPlan
+from core.references import REFERENCES
 from core.text import clean
 from core.windows import iso
 
@@ -29,11 +29,19 @@ def batch_summary(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total["status"] = next((status for status in WORST_FIRST if status in statuses), "complete")
     for name in SUMMED:
         total[name] = sum(summary[name] for summary in summaries)
-    total["cache"] = {name: sum(summary["cache"][name] for summary in summaries) for name in ("hits", "misses")}
-    total["duration_seconds"] = round(sum(summary["duration_seconds"] for summary in summaries), 3)
+    total["cache"] = _summed(summaries, "cache", ("hits", "misses"))
+    # They were handed in together, and each counts from then.
+    total["duration_seconds"] = max((summary["duration_seconds"] for summary in summaries), default=0.0)
     total["errors"] = [error for summary in summaries for error in summary["errors"]]
+    total["planned"] = _summed(summaries, "planned", ("requests", "metadata_requests", "rows"))
+    total["up_to_date"] = sum(summary["up_to_date"] for summary in summaries)
+    total["fresh_until"] = min(filter(None, (summary["fresh_until"] for summary in summaries)), default=None)
     total["operations"] = list(summaries)
     return total
+
+
+def _summed(summaries: Sequence[Mapping[str, Any]], field: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: sum(summary[field][name] for summary in summaries) for name in names}
 
 
 def exit_code(summaries: Sequence[Mapping[str, Any]]) -> int:
@@ -51,57 +59,98 @@ def exit_code(summaries: Sequence[Mapping[str, Any]]) -> int:
 def print_summary(summary: Mapping[str, Any], output: Output) -> None:
     if output is Output.jsonl:
         data(encode(RunSummary(time=time.time(), **summary)).decode())
-        return
-    if output is Output.json:
+    elif output is Output.json:
         data(json.dumps(summary))
-        return
+    elif "operations" in summary:
+        _print_batch(summary)
+    else:
+        _print_one(summary)
+
+
+def _print_one(summary: Mapping[str, Any]) -> None:
     for name in ("data_type", "status", *SUMMED, "duration_seconds"):
         data(f"{name:20} {summary[name]:,}" if isinstance(summary[name], int) else f"{name:20} {summary[name]}")
+    data(f"{'planned':20} {_calls(summary['planned'])}, {summary['planned']['rows']:,} rows")
+    _print_rest(summary, [summary])
+
+
+def _print_batch(summary: Mapping[str, Any]) -> None:
+    """A line an operation, what was planned beside what was done, then the sum."""
+    heads = ("operation", "status", "planned", "sent", "rows planned", "rows fetched", "new", "up to date")
+    widths = (36, 18, 10, 10, 14, 14, 12, 12)
+    data(_row(heads, widths))
+    for part in summary["operations"]:
+        data(_row(_cells(title(part), part), widths))
+    data(_row(_cells("sum", summary), widths))
+    _print_rest(summary, summary["operations"])
+
+
+def _cells(name: str, part: Mapping[str, Any]) -> list[str]:
+    planned, up_to_date = part["planned"], f"{part['up_to_date']:,}/{part['series']:,}"
+    figures = (_all_calls(planned), _all_calls(part), planned["rows"], part["rows_fetched"], part["rows_inserted"])
+    cells = [f"{figure:,}" for figure in figures]
+    if part["data_type"] in REFERENCES:
+        cells[2] = "-"  # how long a list is nobody knows before it has come
+    return [name, part["status"], *cells, up_to_date]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    aligned = zip(cells, "<<>>>>>>", widths, strict=True)
+    return " ".join(f"{cell:{side}{width}}" for cell, side, width in aligned)
+
+
+def _print_rest(summary: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+    for line in not_needed(parts):
+        data(f"{'not needed':20} {line}")
     for error in summary["errors"][:20]:
         data(f"{'error':20} {clean(error, 300)}")
 
 
-def plan_object(plan: Plan, metadata_requests: int, data_type: str) -> dict[str, Any]:
-    """The form in which `--dry_run` prints a plan; minutes are at ten requests a second.
-
-    `metadata_requests` are those that making the plan took.
-    """
-    return {
-        "data_type": data_type,
-        "requests": plan.requests,
-        "metadata_requests": metadata_requests + plan.metadata_requests,
-        "windows": plan.windows,
-        "rows": plan.rows,
-        "bytes": plan.rows * BYTES_PER_ROW,
-        "minutes": round(plan.requests / 600, 2),
-        "reasons": plan.reasons(),
-        "series": [_part_object(part) for part in plan.parts],
-    }
+def title(summary: Mapping[str, Any]) -> str:
+    """`spot_ohlcv 1d nightly`."""
+    return " ".join(filter(None, (summary["data_type"], summary["interval"], summary["label"])))
 
 
-def _part_object(part: SeriesPlan | ListPlan) -> dict[str, Any]:
-    """One series of a plan, or one list: that has no span, and its rows are known once it has come."""
-    span = part.span if isinstance(part, SeriesPlan) else None
-    return {
-        "series": str(part.series.key),
-        "requests": part.requests,
-        "rows": part.rows if isinstance(part, SeriesPlan) else 0,
-        "start": iso(span.start) if span else "",
-        "end": iso(span.end) if span else "",
-        "reasons": sorted({fetch.reason for fetch in part.fetches()}),
-    }
+def _all_calls(figures: Mapping[str, int]) -> int:
+    return figures["requests"] + figures["metadata_requests"]
 
 
-def print_plan(plan: Mapping[str, Any], output: Output) -> None:
-    if output is not Output.text:
-        data(json.dumps(plan))
-        return
-    for part in plan["series"]:
-        reasons = ",".join(part["reasons"]) or "nothing missing"
-        data(f"{part['series']:60} {part['requests']:>6} requests {part['rows']:>10,} rows  {part['start']}  {reasons}")
-    data(
-        f"{len(plan['series'])} series: {plan['requests']} requests ({plan['rows']:,} rows, about "
-        f"{plan['bytes'] / 1e6:.1f} MB, {plan['minutes']:g} min), {plan['metadata_requests']} metadata requests"
+def _calls(figures: Mapping[str, int]) -> str:
+    return f"{figures['requests']:,} requests and {figures['metadata_requests']:,} for metadata"
+
+
+def not_needed(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What did not have to be asked for, in words."""
+    histories = [part for part in parts if part["data_type"] not in REFERENCES]
+    up_to_date, series = (sum(part[name] for part in histories) for name in ("up_to_date", "series"))
+    lines = []
+    if up_to_date:
+        all_of = "all " if up_to_date == series else f"{up_to_date:,} of "
+        lines.append(f"{all_of}{series:,} series were up to date: only running and young bars were read again")
+    lists = [part for part in parts if part["data_type"] in REFERENCES]
+    if fresh := sum(part["up_to_date"] for part in lists):
+        until = min(filter(None, (part["fresh_until"] for part in lists)), default="")
+        total = sum(part["series"] for part in lists)
+        lines.append(
+            f"{fresh:,} of {total:,} lists of metadata were fresh" + (f"; all are until {until}" if until else "")
+        )
+    return lines
+
+
+def print_statistics(parts: Sequence[Mapping[str, Any]]) -> None:
+    """What `--enable_monitoring` says of each operation, on stderr."""
+    for part in parts:
+        if found := part.get("statistics"):
+            words(f"statistics {title(part)}: {_statistics(found)}")
+
+
+def _statistics(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['requests']:,} requests, {found['retries']:,} retries, "
+        f"latency p50 {found['latency_p50_seconds'] * 1e3:,.0f} ms p95 {found['latency_p95_seconds'] * 1e3:,.0f} ms, "
+        f"{found['rows_per_second']:,.0f} rows/s, {found['cache_hits']:,} cache hits, "
+        f"{found['bytes'] / 1e6:,.2f} MB received, {found['cpu_seconds']:,.2f} CPU seconds, "
+        f"peak memory {found['peak_memory_bytes'] / 1e6:,.0f} MB"
     )
 
 
@@ -167,7 +216,7 @@ def describe(job: JobChanged) -> str:
         parts.append(f"{job.retries} retries")
     if job.waiting:
         parts.append(f"waiting: {job.waiting}")
-    return f"{job.data_type} {job.interval}: {job.state} " + ", ".join(parts)
+    return f"{job.title}: {job.state} " + ", ".join(parts)
 
 
 class _Bars:
@@ -192,8 +241,7 @@ class _Bars:
 
     def show(self, job: JobChanged) -> None:
         if job.job not in self._tasks:
-            name = f"{job.data_type} {job.interval}"
-            self._tasks[job.job] = self._progress.add_task(name, total=None, rows=0, said="")
+            self._tasks[job.job] = self._progress.add_task(job.title, total=None, rows=0, said="")
         self._progress.update(
             self._tasks[job.job],
             completed=job.windows_done,

@@ -1,13 +1,20 @@
 """Jobs that were asked for together: what waits for what, what a failure stops, and their one budget."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from core.batch import Batch, prerequisites
+from core.datasets import SeriesKey
 from core.engine.budget import Budget, Need
 from core.engine.job import Job
 from core.engine.planning import Known, make_plan
+from core.engine.quote import without
 from core.engine.tools import Tools
 from core.errors import TapewatchError
+from core.limits import Limit, allowance
+from core.meter import METER
+from core.operations import Operation
+from core.planner import Plan
 
 STOPPED = {"failed", "cancelled"}
 
@@ -52,7 +59,8 @@ class BatchRun:
             return "not started: the batch was refused"
         for other in self.before(job):
             if other.state in STOPPED:
-                return f"not started: it needs {other.operation.title} ({other.id}), which was {other.state}"
+                ended = "failed" if other.state == "failed" else "was cancelled"
+                return f"not started: it needs {other.operation.title} ({other.id}), which {ended}"
         failed = next((other for other in self.jobs if other.state == "failed"), None)
         if failed is None or self._continues:
             return ""
@@ -82,6 +90,7 @@ class BatchRun:
         for job in self._series:
             if job.finished is not None or self.objection(job):
                 continue
+            METER.set(job.meter)
             try:
                 plan = await make_plan(job, tools, _saying(say, job), create=False, known=known)
             except TapewatchError as error:
@@ -89,6 +98,56 @@ class BatchRun:
             else:
                 needs.append(Need(job, plan))
         return needs
+
+
+class Quote(NamedTuple):
+    """What a batch would ask for, a plan an operation, beside what there is to spend.
+
+    `limits` are the vendor's as far as its answers told, `allowed` how many calls a run may send and what
+    says so, `free_bytes` the room on the store's disk; None is unknown.
+    """
+
+    needs: list[Need]
+    limits: list[Limit]
+    allowed: tuple[int, str] | None
+    free_bytes: int | None
+
+
+async def quote_batch(batch: Batch, tools: Tools) -> Quote:
+    """What a run of `batch` would ask for; the store is only read, of the vendor only what plans are made of."""
+    needs = await _plan_all(batch, tools)
+    limits = sorted(tools.permits.quota.limits.values(), key=lambda limit: limit.seconds)
+    bounds = [operation.max_requests for operation in batch.operations]
+    given = batch.max_requests if len(bounds) > 1 else bounds[0]
+    allowed = None if given is None else (given, "--max_requests")
+    if allowed is None and (share := allowance(limits, tools.options.budget_share)) is not None:
+        allowed = share[0], f"{tools.options.budget_share * 100:g} % of what is left of the {share[1]}"
+    return Quote(needs, limits, allowed, tools.free_bytes())
+
+
+async def _plan_all(batch: Batch, tools: Tools) -> list[Need]:
+    """The plans of a batch in its order.
+
+    Each is made on what those before it will have done, metadata first, so that what two of them need
+    is quoted once.
+    """
+    now = tools.clock.wall()
+    jobs = [Job(id=f"plan-{at}", run_id="", operation=one, created=now) for at, one in enumerate(batch.operations)]
+    plans: dict[str, Plan] = {}
+    known: Known = {}
+    listed: set[SeriesKey] = set()
+    for job in sorted(jobs, key=lambda job: not job.operation.is_metadata):
+        plan = await make_plan(job, tools, lambda _waiting: None, create=False, known=known)
+        plans[job.id] = plan if _asks_again(job.operation) else without(plan, listed)
+        job.counters.metadata_requests -= len(job.answered & {part.series.key for part in plan.lists})
+        if job.operation.enable_caching:
+            job.counters.metadata_requests -= len(job.answered & listed)
+        listed |= {part.series.key for part in plan.lists if part.is_due}
+    return [Need(job, plans[job.id]) for job in jobs]
+
+
+def _asks_again(operation: Operation) -> bool:
+    return operation.full_refresh or not operation.enable_caching
 
 
 def _saying(say: Callable[[Job, str], None], job: Job) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from core.engine.job import Job
 from core.engine.planning import count_calls, metered_listings
-from core.engine.quote import disk_bytes
+from core.engine.quote import plan_cost
 from core.engine.tools import Tools
 from core.errors import BudgetRefused, Rejected, RoomRefused
 from core.limits import allowance
@@ -56,7 +56,7 @@ class Budget:
                 await self._learn(needs[0].job, needed, tools, say)
             if self._allowed is not None:
                 _compare(needed, self._allowed - self._taken, self._by, self._taken + needed)
-        check_room(sum(disk_bytes(job.operation, plan.rows) for job, plan in needs), tools.free_bytes())
+        check_room(sum(plan_cost(job.operation, plan).disk_bytes for job, plan in needs), tools.free_bytes())
 
     def _counted(self, needs: Sequence[Need]) -> int:
         return sum(need.plan.requests for need in needs if self._is_given or need.job.operation.max_requests is None)
@@ -78,12 +78,17 @@ def _compare(needed: int, allowed: int, by: str, enough: int) -> None:
         )
 
 
+def is_too_much(needed: int, free: int | None) -> bool:
+    """Whether `needed` bytes are more than 80 % of the `free` ones; None is unknown."""
+    return free is not None and needed > free * SHARE_OF_FREE_DISK
+
+
 def check_room(needed: int, free: int | None) -> None:
-    """Raises RoomRefused when `needed` bytes are more than 80 % of the `free` ones; None is unknown."""
-    if free is not None and needed > free * SHARE_OF_FREE_DISK:
+    """Raises RoomRefused when a run must not take `needed` of the `free` bytes."""
+    if free is not None and is_too_much(needed, free):
         raise RoomRefused(
             f"the plan needs about {needed / 1e6:,.1f} MB on the store's disk, which has {free / 1e6:,.1f} MB free, "
-            f"and a run may take {SHARE_OF_FREE_DISK:.0%} of that; free some, "
+            f"and a run may take {SHARE_OF_FREE_DISK * 100:g} % of that; free some, "
             "choose another place with --db, or ask for less (a shorter range, fewer series, fewer --groups)"
         )
 

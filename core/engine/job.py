@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.coverage import SeriesState
+from core.datasets import SeriesKey
 from core.errors import TapewatchError
 from core.events import JobChanged, SeriesChanged
+from core.meter import Meter
 from core.operations import Operation
 from core.planner import Fetch, ListPlan, Plan, SeriesPlan, Wanted
+from core.windows import iso
 
 RATE_SMOOTHING = 0.3
 
@@ -31,6 +34,13 @@ class SeriesProgress:
     retry_at: float | None = None
     is_refused: bool = False
     is_dirty: bool = True
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether nothing was missing: at most bars that are running or young were read again."""
+        if isinstance(self.plan, ListPlan):
+            return not self.plan.windows
+        return not (self.plan.backfill or self.plan.gaps)
 
     @property
     def word(self) -> str:
@@ -154,7 +164,9 @@ class WorkQueue:
 class Job:
     """A submitted operation. `state` takes the values that `JobChanged` documents.
 
-    `left_out` counts series that were meant and must not be asked for.
+    `left_out` counts series that were meant and must not be asked for, `answered` are the lists that were
+    asked for to choose them; `planned` is what the plan meant to ask for, what making it took included, and
+    `fresh_until` when the lists of a metadata job are due again.
     """
 
     id: str
@@ -176,6 +188,10 @@ class Job:
     errors: list[str] = field(default_factory=list)
     failure: BaseException | None = None
     left_out: int = 0
+    planned: dict[str, int] = field(default_factory=lambda: {"requests": 0, "metadata_requests": 0, "rows": 0})
+    answered: set[SeriesKey] = field(default_factory=set)
+    fresh_until: float | None = None
+    meter: Meter = field(default_factory=Meter)
     is_stopping: bool = False
     is_dirty: bool = True
     rows_rate: Rate = field(default_factory=Rate)
@@ -257,4 +273,27 @@ class Job:
             "cache": {"hits": counters.cache_hits, "misses": counters.cache_misses},
             "duration_seconds": round((self.finished or self.created) - self.created, 3),
             "errors": list(self.errors),
+            "interval": self.operation.interval,
+            "label": self.operation.label,
+            "planned": dict(self.planned),
+            "up_to_date": sum(1 for entry in self.progress.values() if entry.is_up_to_date),
+            "fresh_until": None if self.fresh_until is None else iso(self.fresh_until),
+            **({"statistics": self.statistics()} if self.operation.enable_monitoring else {}),
+        }
+
+    def statistics(self) -> dict[str, Any]:
+        """What `--enable_monitoring` prints: of this job's calls, and of the process while it ran."""
+        counters, meter = self.counters, self.meter
+        seconds = max((self.finished or self.created) - (self.started or self.created), 1e-3)
+        return {
+            "requests": counters.requests + counters.metadata_requests,
+            "retries": counters.retries,
+            "latency_p50_seconds": round(meter.latency(0.50), 4),
+            "latency_p95_seconds": round(meter.latency(0.95), 4),
+            "rows_per_second": round(counters.rows_fetched / seconds, 1),
+            "cache_hits": counters.cache_hits,
+            "cache_misses": counters.cache_misses,
+            "bytes": meter.bytes,
+            "cpu_seconds": round(meter.cpu_seconds, 3),
+            "peak_memory_bytes": meter.peak_memory_bytes,
         }

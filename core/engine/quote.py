@@ -1,27 +1,93 @@
-"""What a plan costs, and what the store will know once it has run. Pure: time and room are passed in."""
+"""What a plan costs, and what the store will know once it has run. Pure: time and room are passed in.
 
-from dataclasses import replace
+Bytes of a row were measured with `python -m tests.bench.sizes`: two years of hours of three instruments
+from the sandbox, a database a data type, its size over its rows; on the wire a full page, gzipped.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from core.coverage import Covered, SeriesState, unsettle
-from core.datasets import closed_until, page_seconds
+from core.datasets import Dataset, SeriesKey, closed_until, page_seconds
 from core.engine.ingest import settled_before
+from core.limits import Limit
 from core.operations import Operation
-from core.planner import SeriesPlan
+from core.planner import ListPlan, Plan, SeriesPlan
+from core.records import in_groups
 from core.windows import Window, clip, subtract
 
-# Measured: see disk_bytes.
-DISK_BYTES_PER_ROW = {
-    "spot_ohlcv": 150,
-    "futures_ohlcv": 150,
-    "futures_funding_rate": 100,
-    "futures_open_interest": 150,
-    "indices_ohlcv": 120,
+REQUESTS_PER_SECOND = 10
+
+
+class RowBytes(NamedTuple):
+    """Bytes of one row: gzipped on the wire, and in the store with its share of everything else."""
+
+    wire: float
+    disk: float
+
+
+ROW_BYTES = {
+    "spot_ohlcv": RowBytes(107, 156),
+    "futures_ohlcv": RowBytes(113, 155),
+    "futures_funding_rate": RowBytes(20, 90),
+    "futures_open_interest": RowBytes(112, 217),
+    "indices_ohlcv": RowBytes(103, 149),
 }
+# What a column more or less than those of the default groups makes, on the wire as on disk.
+COLUMN_BYTES = 6.5
+SMALLEST_ROW = RowBytes(10, 40)
 
 
-def disk_bytes(operation: Operation, rows: int) -> int:
-    """About how many bytes `rows` take in the store."""
-    return rows * DISK_BYTES_PER_ROW.get(operation.data_type, 0)
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a part of a plan takes: calls, rows, bytes to transfer, bytes more in the store, minutes."""
+
+    requests: int = 0
+    metadata_requests: int = 0
+    rows: int = 0
+    wire_bytes: int = 0
+    disk_bytes: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.requests + other.requests,
+            self.metadata_requests + other.metadata_requests,
+            self.rows + other.rows,
+            self.wire_bytes + other.wire_bytes,
+            self.disk_bytes + other.disk_bytes,
+        )
+
+
+def row_bytes(dataset: Dataset, groups: Iterable[str]) -> RowBytes:
+    """About how large a row with `groups` is."""
+    usual = ROW_BYTES[dataset.name]
+    columns = len(in_groups(dataset.columns, groups)) - len(in_groups(dataset.columns, dataset.default_groups))
+    more = COLUMN_BYTES * columns
+    return RowBytes(max(SMALLEST_ROW.wire, usual.wire + more), max(SMALLEST_ROW.disk, usual.disk + more))
+
+
+def cost_of(operation: Operation, part: SeriesPlan | ListPlan) -> Cost:
+    """What asking for one series, or one list, takes. Rows that are stored already take no more room.
+
+    A list that was asked for to make the plan costs its call too: a run has to ask as well.
+    """
+    if isinstance(part, ListPlan):
+        return Cost(metadata_requests=part.windows)
+    size = row_bytes(operation.dataset, part.groups or operation.dataset.parse_groups(operation.groups))
+    new = subtract(part.runs, [entry.window for entry in part.series.covered])
+    new_rows = sum(part.grain.bars(span) for span in new)
+    return Cost(part.requests, 0, part.rows, round(part.rows * size.wire), round(new_rows * size.disk))
+
+
+def plan_cost(operation: Operation, plan: Plan) -> Cost:
+    return sum((cost_of(operation, part) for part in plan.parts), Cost())
+
+
+def minutes(requests: int, limits: Iterable[Limit] = ()) -> float:
+    """How long `requests` take at ten a second, or as long as the vendor's limits stretch them."""
+    waits = [limit.seconds * (requests - limit.remaining) / limit.limit for limit in limits]
+    return max([requests / REQUESTS_PER_SECOND, *waits]) / 60
 
 
 def afterwards(part: SeriesPlan, groups: tuple[str, ...], now: int) -> SeriesState:
@@ -54,3 +120,9 @@ def _reads_newest_page(part: SeriesPlan, closed_before: int) -> bool:
     start = part.series.history_start if part.series.history_start is not None else part.span.start
     newest = next((run for run in part.runs if run.end >= closed_before), None)
     return newest is not None and (newest.seconds >= page_seconds(part.grain) or newest.start <= start)
+
+
+def without(plan: Plan, listed: Collection[SeriesKey]) -> Plan:
+    """`plan` when the lists of `listed` have just been asked for by others."""
+    lists = [replace(part, is_due=False) if part.series.key in listed else part for part in plan.lists]
+    return replace(plan, lists=tuple(lists))

@@ -22,7 +22,8 @@ from core.engine.work import work_of
 from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
 from core.events import LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.failpoints import failpoint
-from core.planner import Fetch, Plan
+from core.meter import METER
+from core.planner import Fetch, ListPlan, Plan
 from core.sources import RejectedRow
 from core.text import clean
 from core.windows import Window
@@ -68,6 +69,8 @@ class Runner:
         """
         job = self.job
         job.started = self._tools.clock.wall()
+        METER.set(job.meter)
+        job.meter.start()
         try:
             self._enter("planning")
             plan = await self._make_plan(fault)
@@ -88,6 +91,8 @@ class Runner:
             with suppress(TapewatchError):
                 await self._judge()
             job.finished = self._tools.clock.wall()
+            job.fresh_until = self._fresh_until()
+            job.meter.stop()
             job.waiting = ""
             self._enter(self._final_state())
             self._log(f"{job.state}: {job.windows_done} windows, {job.counters.rows_inserted:,} new rows")
@@ -125,6 +130,12 @@ class Runner:
     def _begin(self, plan: Plan) -> None:
         job = self.job
         job.plan = plan
+        taken = job.counters.metadata_requests
+        job.planned = {
+            "requests": plan.requests,
+            "metadata_requests": plan.metadata_requests + taken,
+            "rows": plan.rows,
+        }
         job.windows_total = plan.windows
         job.windows_done = plan.windows - plan.requests - plan.metadata_requests
         job.queue = WorkQueue(plan.fetches())
@@ -134,6 +145,14 @@ class Runner:
             done = part.windows - part.requests
             entry = SeriesProgress(part, part.series, windows_total=part.windows, windows_done=done, reason=reason)
             job.progress[part.series.id] = entry
+
+    def _fresh_until(self) -> float | None:
+        """When the first of a metadata job's lists is due again, by our clock; None when one was not read."""
+        lists = [entry for entry in self.job.progress.values() if isinstance(entry.plan, ListPlan)]
+        if not lists or any(entry.windows_done < entry.windows_total for entry in lists):
+            return None
+        read = [entry.state.refreshed for entry in lists if not entry.windows_total and entry.state.refreshed]
+        return min([*read, self._tools.clock.wall()]) + self._tools.options.listing_ttl
 
     async def _work_through(self) -> None:
         count = min(self.job.operation.parallel_workers, max(1, self.job.windows_total))

@@ -15,6 +15,7 @@ import aiohttp
 
 from core.errors import Malformed, Transient
 from core.failpoints import failpoint
+from core.meter import METER
 
 WIRE_CAP = 8 * 1024 * 1024
 DECODED_CAP = 32 * 1024 * 1024
@@ -51,16 +52,21 @@ class HttpClient:
         """Raises Transient for anything the network does, Malformed for a body beyond its bounds."""
         session = self._session = self._session or self._open()
         failpoint("before_request")
+        now, wire = asyncio.get_running_loop().time, 0
+        started = now()
         try:
             async with session.get(self._base_url + path, params=params, allow_redirects=False) as response:
                 failpoint("after_headers")
-                body = await read_bounded(response)
+                body, wire = await read_bounded(response)
                 failpoint("after_body")
                 return Answer(response.status, response.headers, body)
         except TimeoutError as error:
             raise Transient(f"no complete answer within {self._options.total_timeout:g} s") from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise Transient(f"connection failed: {error or type(error).__name__}") from error
+        finally:
+            if (meter := METER.get()) is not None:
+                meter.add(now() - started, wire)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -82,8 +88,11 @@ class HttpClient:
         return session
 
 
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The decoded body. Raises Malformed beyond the caps or for an encoding we did not ask for."""
+async def read_bounded(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
+    """The decoded body, and how many bytes it was on the wire.
+
+    Raises Malformed beyond the caps or for an encoding we did not ask for.
+    """
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in {"identity", "gzip"}:
         raise Malformed(f"answer is encoded as {encoding!r}, which was not asked for", "encoding")
@@ -99,7 +108,7 @@ async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
         parts.append(part)
     if inflate and not inflate.eof:
         raise Transient("the compressed answer ends too early")
-    return b"".join(parts)
+    return b"".join(parts), wire
 
 
 def _inflated(inflate: "zlib._Decompress", chunk: bytes, room: int) -> bytes:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,15 @@ class Run:
     peak_mb: float
 
 
-@contextmanager
-def canned_sandbox(latency_ms: int = 0) -> Iterator[str]:
+def canned_sandbox(latency_ms: int = 0) -> AbstractContextManager[str]:
     """The sandbox serving ready-made pages, so that it is not what is measured; its address."""
-    command = [sys.executable, "-m", "core.cli", "sandbox", "--port", "0", "--canned", "--limits", "none"]
-    command += ["--now", NOW, "--latency", str(latency_ms)]
+    return sandbox("--canned", "--latency", str(latency_ms))
+
+
+@contextmanager
+def sandbox(*options: str) -> Iterator[str]:
+    """The sandbox without limits, at a fixed time; its address."""
+    command = [sys.executable, "-m", "core.cli", "sandbox", "--port", "0", "--limits", "none", "--now", NOW, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -13,7 +13,7 @@ from core.datasets import DATASETS
 PROMISED = [
     *("run_id", "data_type", "status", "series", "windows", "requests", "metadata_requests", "retries"),
     *("rows_fetched", "rows_inserted", "rows_updated", "rows_unchanged", "rows_quarantined", "gaps_open"),
-    *("cache", "duration_seconds", "errors"),
+    *("cache", "duration_seconds", "errors", "interval", "label", "planned", "up_to_date", "fresh_until"),
 ]
 COMMAND = ("spot_ohlcv", "--pair_limit", "50", "--interval", "1d")
 RUNNING_BAR = NOW_TS - NOW_TS % DAY

@@ -50,7 +50,13 @@ def filled(kind: type[Event]) -> Event:
         options = typing.get_args(field.type) or (field.type,)
         values[field.name] = next((SAMPLES[option] for option in options if option in SAMPLES), None)
     odd = {
-        RunSummary: {"errors": ["x"], "cache": {"hits": 1}, "operations": [{"status": "complete"}]},
+        RunSummary: {
+            "errors": ["x"],
+            "cache": {"hits": 1},
+            "planned": {"requests": 5},
+            "statistics": {"bytes": 0.5},
+            "operations": [{"status": "complete"}],
+        },
         QuotaSample: {"windows": (QuotaWindow("day", 9, 8, 1.5), QuotaWindow("month", 99, 98, 2.5))},
         Snapshot: {"events": (job("j-1"), LogLine(level="info", text="x"))},
         Reply: {"result": {"job": "j-1", "list": [1, None]}},
