@@ -1,13 +1,12 @@
 """`describe`: what the tables hold, column by column. Needs no store: it reads the schema that one would get."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from core.cli.arguments import same_name
-from core.cli.context import data
 from core.cli.options import LookOutput, Output
+from core.cli.stored import show
 
 NAMES = ("column", "type", "unit", "group", "meaning")
 
@@ -18,10 +17,7 @@ def describe(
 ) -> None:
     """What each table holds; of one TABLE every column with its type, unit, field group and meaning."""
     rows = _tables() if table is None else _columns(same_name(table))
-    if output is not Output.text:
-        data(json.dumps(rows))
-        return
-    _print(rows)
+    show(rows, output, tuple(rows[0]), "")
 
 
 def _tables() -> list[dict[str, str]]:
@@ -69,11 +65,3 @@ def _schema() -> dict[str, dict[str, str]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrate(db, 0)
         return schema_of(db)
-
-
-def _print(rows: list[dict[str, str]]) -> None:
-    """Aligned, the last column as long as it is."""
-    lines = [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    for line in lines:
-        data("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 STDOUT = "-"
 SECONDS_BETWEEN_LINES = 5.0
 EPILOG = (
-    "tapewatch export spot_ohlcv --interval 1h --market kraken --out bars.parquet    "
-    "tapewatch export futures_ohlcv --interval 1m --partition_by market,month --format parquet --out bars/    "
+    "tapewatch export spot_ohlcv --interval 1h --market kraken --out bars.parquet\n\n"
+    "tapewatch export spot_ohlcv --interval 1m --partition_by market,month --format jsonl --out bars\n\n"
     "tapewatch export spot_ohlcv --as_of 2025-06-01T12:00 --out then.csv"
 )
 
@@ -65,9 +65,10 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export left there.")] = False,
     output: LookOutput = Output.text,
 ) -> None:
-    """Write stored bars or reference data to files that appear whole or not at all, with a manifest beside them.
+    """Stored bars or reference data as CSV, Parquet or JSON lines, with a manifest.
 
-    Closed bars only, unless told otherwise. Columns are those of the tables: see tapewatch describe.
+    Closed bars only, unless told otherwise. Columns are those of the tables: see tapewatch describe. Files
+    appear whole or not at all.
     """
     from core.exports.formats import check_format, format_of  # noqa: PLC0415
     from core.exports.request import Request, data_type_named  # noqa: PLC0415
