@@ -95,12 +95,10 @@ def _print_plan(request: Request, plan: Plan, output: Output) -> None:
 
 
 def exit_code(report: Row, failure: TapewatchError | None) -> int:
-    """0 all is well, 1 something is wrong with bars, 3 and 75 when they could not be compared."""
+    """0 all is well, 1 something is wrong with bars or with some calls, 3 and 75 when nothing could be compared."""
     if failure is not None:
         return failure.exit_code
-    if report["errors"] and not report["bars_compared"]:
-        return TapewatchError.exit_code
-    return int(report["status"] != "equal")
+    return {"equal": 0, "failed": TapewatchError.exit_code}.get(report["status"], 1)
 
 
 def _report(request: Request, plan: Plan, looked: Looked, verdict: Verdict) -> Row:
@@ -127,9 +125,12 @@ def _report(request: Request, plan: Plan, looked: Looked, verdict: Verdict) -> R
 def _status(report: Row, failure: TapewatchError | None) -> str:
     if failure is not None:
         return "waiting_quota" if isinstance(failure, QuotaExhausted) else "failed"
-    is_wrong = report["differing"] or report["unusable"] or report["contradictions"] or report["errors"]
+    if report["errors"] and not report["bars_compared"]:
+        return "failed"
     is_suspect = any(finding["level"] == "warning" for finding in report["findings"])
-    return "different" if is_wrong or is_suspect else "equal"
+    if report["differing"] or report["contradictions"] or is_suspect:
+        return "different"
+    return "incomplete" if report["errors"] or report["unusable"] else "equal"
 
 
 def _difference(each: Deviation) -> Row:

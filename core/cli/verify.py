@@ -49,7 +49,7 @@ def verify(
     By default every stored page is asked for again, within the same budget as a run. --offline runs the
     quality checks and holds days against their hours and hours against their minutes; --reconcile then asks
     only for pages with hours (or days) that do not add up. Exit 0 when all is well, 1 when bars differ,
-    contradict one another or look wrong.
+    contradict one another or look wrong, or when some could not be compared.
     """
     import asyncio  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 Each is registered under the entry point group `tapewatch.checks`, as those of other packages are.
 Thresholds are such that a healthy market gives next to no findings; what is found is flagged, never dropped.
+A `warning` says that data look wrong, `info` that the market did something that it seldom does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ def idle(bars: Bars) -> list[Finding]:
     is_idle = [figure == 0 for figure in activity]
     is_known = [figure is not None for figure in activity]
     return [
-        Finding("idle", bars.span(first, last), "warning", f"{last - first + 1} bars in which nothing happened")
+        Finding("idle", bars.span(first, last), "info", f"{last - first + 1} bars in which nothing happened")
         for first, last in _runs(is_idle)
         if last - first + 1 >= IDLE_BARS[bars.grain] and _is_seldom(is_idle, is_known, first, last)
     ]
@@ -70,7 +71,7 @@ def outlier_return(bars: Bars) -> list[Finding]:
     returns = [log(close / open_) if activity and open_ and close else None for activity, open_, close in moves]
     scores = robust_scores(returns, RETURN_FLOOR[bars.grain])
     return [
-        Finding("outlier_return", bars.span(at, at), "warning", f"log return {returns[at]:.4f}, robust z {score:.1f}")
+        Finding("outlier_return", bars.span(at, at), "info", f"log return {returns[at]:.4f}, robust z {score:.1f}")
         for at, score in enumerate(scores)
         if score is not None and abs(score) > RETURN_LIMIT
     ]
