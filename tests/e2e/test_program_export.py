@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from e2e_program import Processes, Program, until
 
@@ -214,3 +215,37 @@ def test_memory_does_not_grow_with_the_rows(processes: Processes, tmp_path: Path
         peaks.append(int(done.out))
     small, large = peaks
     assert large < 1.25 * small, f"{small} and {large} KiB"
+
+
+REFERENCES = {
+    "asset_metadata": (),
+    "exchange_metadata": (),
+    "spot_instruments": ("--market", "kraken"),
+    "futures_instruments": ("--market", "deribit"),
+}
+
+
+@pytest.mark.slow
+def test_reference_data(tapewatch: Program, tmp_path: Path) -> None:
+    """All four as they are, and as of now: the same but for what has no past."""
+    for name, chosen in REFERENCES.items():
+        assert tapewatch(name, *chosen).code == 0
+        stored = tapewatch.store.all(f"SELECT * FROM {name} ORDER BY entity_id")
+        assert len(stored) > 3
+        export = ("export", name.replace("_", "-"), *chosen, "--out")
+        done = tapewatch(*export, str(tmp_path / f"{name}.jsonl"), "--output", "json", code=0)
+        rows = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        assert sorted(rows, key=lambda row: row["entity_id"]) == stored
+        assert done.json["rows"] == len(stored)
+        tapewatch(*export, str(tmp_path / f"{name}.parquet"), "--as_of", "2025-06-02", code=0)
+        then = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        manifest = json.loads((tmp_path / f"{name}.parquet.manifest.json").read_text())
+        [note] = manifest["notes"]
+        hidden = set(note.partition(": ")[2].split(", "))
+        for row, was in zip(then, rows, strict=True):
+            assert {column for column in row if row[column] is not None} & hidden == set()
+            assert {column: row[column] for column in row.keys() - hidden} == {
+                column: was[column] for column in was.keys() - hidden
+            }
+    refused = tapewatch("export", "asset_metadata", "--market", "kraken", "--out", "a.csv", code=2)
+    assert "asset_metadata is not listed by market" in refused.sentence
