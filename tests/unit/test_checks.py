@@ -22,6 +22,7 @@ from tests.sandbox_bars import NOW, sandbox_bars
 KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
 START = 1_748_736_000
 OURS = installed_checks()
+PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
 
 def healthy(key: SeriesKey = KEY, count: int = 400, seed: int = 1, **more: Any) -> Bars:
@@ -348,3 +349,21 @@ def test_findings_of_one_check_that_touch_are_one() -> None:
     a, b, c = (Finding("x", Window(*span), "info", str(span)) for span in ((0, 60), (60, 120), (180, 240)))
     other = Finding("y", Window(0, 60), "info", "")
     assert joined([c, b, other, a]) == [Finding("x", Window(0, 120), "info", "(0, 60)"), c, other]
+
+
+def test_the_documented_check_works() -> None:
+    page = PAGE.read_text()
+    code = page.partition("<!-- tested -->\n```python\n")[2].partition("```")[0]
+    defined: dict[str, Any] = {}
+    exec(code, defined)  # noqa: S102 - our own page
+    bars = healthy(KEY._replace(interval="1h"), count=30, seed=3)
+    few = [at for at, trades in enumerate(bars.values("total_trades")) if trades < 5]
+    found = examine(bars, {"thin": defined["thin"]}, lambda *_: None)
+    covered = [at for each in found for at, ts in enumerate(bars.ts) if each.window.start <= ts < each.window.end]
+    assert covered == few != []
+
+
+def test_the_page_lists_our_checks_with_their_levels() -> None:
+    page = PAGE.read_text()
+    listed = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert listed == {*OURS}
