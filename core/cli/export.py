@@ -122,8 +122,9 @@ def _to_files(request: "Request", form: str, out: str, *, force: bool, output: O
 def _report(manifest: dict[str, Any], path: object, output: Output) -> None:
     if output is not Output.text:
         data(json.dumps(manifest))
-    files, series = len(manifest["files"]), len(manifest["series"])
-    words(f"exported {manifest['rows']:,} rows of {series:,} series to {path} ({files:,} files and a manifest)")
+    files = len(manifest["files"])
+    parts = "a file" if files == 1 else f"{files:,} files"
+    words(f"exported {manifest['rows']:,} rows of {len(manifest['series']):,} series to {path} ({parts}, a manifest)")
     for note in manifest["notes"]:
         words(f"note: {note}")
 

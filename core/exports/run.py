@@ -58,6 +58,9 @@ class Tally:
 class Export:
     """One request in one form. Rows pass in portions, so memory does not grow with their number.
 
+    The digest of a series is the SHA-256 of its column names and then its rows, each a MessagePack array; that
+    of an export is over the lines `name digest` of its series. Neither knows of forms or files.
+
     Raises ConfigError for columns, markets and instruments that are not there.
     """
 
@@ -110,7 +113,7 @@ class Export:
         self._progress(self.rows, stream.name)
 
     def manifest(self, now: float) -> dict[str, Any]:
-        """What was written, after it was. `digest` stands for the content, whatever the form and the files."""
+        """What was written, after it was. `now` in UTC epoch seconds."""
         series = [
             {"series": name, **tally.figures, "sha256": tally.digest.hexdigest()}
             for name, tally in sorted(self._series.items())
