@@ -222,17 +222,18 @@ class _Executor:
 
     async def _until_ended(self, follower: "Follower", jobs: Sequence[str]) -> list[dict[str, Any]]:
         """The summaries of `jobs`, of those that have ended when a signal detaches us."""
-        waits = {job: asyncio.create_task(follower.summary(job)) for job in jobs}
-        ended: asyncio.Future[Any] = asyncio.gather(*waits.values())
-        stopped: asyncio.Future[Any] = asyncio.create_task(self._interrupts.event.wait())
-        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if ended.done():
-            await ended
-        done = [wait.result() for wait in waits.values() if wait.done()]
-        for job in [job for job, wait in waits.items() if not wait.done()]:
+        waits = {asyncio.create_task(follower.summary(job)): job for job in jobs}
+        stopped: asyncio.Task[Any] = asyncio.create_task(self._interrupts.event.wait())
+        going_on: set[asyncio.Task[Any]] = set(waits)
+        while going_on and not stopped.done():
+            _, going_on = await asyncio.wait({*going_on, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            going_on.discard(stopped)
+        for task in (stopped, *going_on):
+            task.cancel()
+        await asyncio.gather(stopped, *waits, return_exceptions=True)
+        for job in (job for task, job in waits.items() if task in going_on):
             words(f"\ndetached; job {job} goes on. Cancel it with: tapewatch jobs cancel {job}")
-        ended.cancel()
+        done = [task.result() for task in waits if task not in going_on]
         for summary in done:
             self._note_refusal(summary.exit_code)
         return [as_summary(summary) for summary in done]
