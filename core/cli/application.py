@@ -9,6 +9,7 @@ from click.exceptions import ClickException
 
 from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
+from core.cli.changes import changes
 from core.cli.context import remember, words
 from core.cli.describe import describe
 from core.cli.export import EPILOG as EXPORT_EPILOG
@@ -20,10 +21,11 @@ from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
 from core.cli.series import series
 from core.cli.status import status
-from core.cli.why import EPILOG as WHY_EPILOG
-from core.cli.why import why
+from core.cli.universe import universe
 from core.cli.verify import EPILOG as VERIFY_EPILOG
 from core.cli.verify import verify
+from core.cli.why import EPILOG as WHY_EPILOG
+from core.cli.why import why
 from core.text import clean
 
 INGEST, LOOK, REPAIR, OPERATE, TRY = "Ingest", "Look", "Repair", "Operate", "Try"
@@ -72,6 +74,8 @@ app.add_typer(series, name="series", rich_help_panel=LOOK)
 app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)
 app.command("describe", rich_help_panel=LOOK)(describe)
 app.command("restatements", rich_help_panel=LOOK)(restatements)
+app.command("changes", rich_help_panel=LOOK)(changes)
+app.add_typer(universe, name="universe", rich_help_panel=OPERATE)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)

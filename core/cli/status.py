@@ -57,7 +57,7 @@ def overview(loaded: "Loaded") -> dict[str, Any]:
             return {**found, **_contents(reader, engine)}
     except StoreError as error:
         health = {"health": "down", "store_health": "down", "source_health": "unknown", "reasons": [str(error)]}
-        return {**found, **health, "runs": [], "data_types": [], "alerts": []}
+        return {**found, **health, "runs": [], "data_types": [], "lists": [], "alerts": []}
 
 
 def _contents(reader: "Reader", engine: "Holder | None") -> dict[str, Any]:
@@ -75,6 +75,10 @@ def _contents(reader: "Reader", engine: "Holder | None") -> dict[str, Any]:
         "reasons": [f"{alert.level} {alert.source}: {alert.message}" for alert in alerts],
         "runs": runs,
         "data_types": data_types,
+        "lists": [
+            {**entry, "refreshed": iso(entry["refreshed"]) if entry["refreshed"] is not None else None}
+            for entry in reader.lists()
+        ],
         "alerts": [_alert(alert) for alert in alerts],
     }
 
@@ -138,6 +142,11 @@ def _print_status(found: dict[str, Any]) -> None:
         name = f"{entry['data_type']} {entry['interval']}"
         data(f"{name:24} {entry['series']:>8,} {entry['rows']:>14,} {entry['gaps']:>6}  {entry['last_bar'] or '-'}")
     data("")
+    if found["lists"]:
+        data(f"{'list':40} {'entities':>8}  refreshed")
+        for entry in found["lists"]:
+            data(f"{entry['list']:40} {entry['entities']:>8,}  {entry['refreshed'] or '-'}")
+        data("")
     print_runs(found["runs"])
 
 

@@ -1,7 +1,7 @@
 """From a job's operation to its plan: listings, and what the store knows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from core.coverage import SeriesState
@@ -58,7 +58,10 @@ async def _choose(job: Job, tools: Tools, catalog: Catalog) -> list[Wanted]:
     named = named_series(operation)
     if operation.universe is not None:
         named = await _of_universe(operation, tools)
-    stored = await tools.store.stored_series(source, operation.data_type, operation.interval)
+
+    async def stored() -> Collection[tuple[str, str]]:
+        return await tools.store.stored_series(source, operation.data_type, operation.interval)
+
     selected = await select(operation, catalog, tools.source.now, named=named, stored=stored)
     for text in selected.said:
         tell(job, tools, text)

@@ -5,7 +5,7 @@ instrument of the chosen markets is taken (best quote currency, then most trades
 walk starts again with the second best of each until the number asked for is reached.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import NamedTuple, Protocol
 
@@ -45,6 +45,9 @@ class Listings(Protocol):
     async def top_assets(self, page: int) -> AssetPage: ...
 
 
+Stored = Callable[[], Awaitable[Collection[tuple[str, str]]]]
+
+
 class Selected(NamedTuple):
     """The series in rank order, and what there is to say of those left out."""
 
@@ -58,13 +61,13 @@ async def select(
     now: Callable[[], float],
     *,
     named: Sequence[SeriesKey] = (),
-    stored: Collection[tuple[str, str]] = (),
+    stored: Stored | None = None,
 ) -> Selected:
     """The series of `operation`.
 
-    `named` are those of its list of series or universe, `stored` the markets and instruments of the series
-    that the store has: dead ones among them get their last sweep. `now` is the vendor's time; it is read
-    after the listings, whose answers tell it. Raises ConfigError when an instrument that was named does not
+    `named` are those of its list of series or universe, `stored` tells the markets and instruments of the
+    series that the store has: dead ones among them get their last sweep. It is asked after the listings,
+    which may rename them, and so is `now`, the vendor's time, which their answers tell. Raises ConfigError when an instrument that was named does not
     exist on any of the markets, or has no such data.
     """
     chooser = _Chooser(operation, listings)
@@ -73,8 +76,12 @@ async def select(
     elif named:
         chosen = await chooser.listed(named)
     else:
-        chosen = await chooser.choose(stored)
+        chosen = await chooser.choose(stored or _nothing)
     return Selected([_wanted(operation, key, instrument, int(now())) for key, instrument in chosen], chooser.said)
+
+
+async def _nothing() -> Collection[tuple[str, str]]:
+    return ()
 
 
 def _wanted(operation: Operation, key: SeriesKey, instrument: Instrument | None, now: int) -> Wanted:
@@ -133,7 +140,7 @@ class _Chooser:
                 chosen.append((self._key(key.market, instrument.name), instrument))
         return chosen
 
-    async def choose(self, stored: Collection[tuple[str, str]]) -> Chosen:
+    async def choose(self, stored: Stored) -> Chosen:
         """By names, by patterns and by rank; and what is stored of instruments that have died."""
         markets = await self._markets()
         found = [entry for market in markets for entry in await self._listings.instruments(self._kind, market)]
@@ -141,8 +148,9 @@ class _Chooser:
         chosen = await self._named(markets, found)
         if self._patterns or not self._names:
             chosen += await self._filtered(markets, fitting)
-            chosen += [entry for entry in fitting if not entry.is_active and (entry.market, entry.name) in stored]
-            self._say_vanished(markets, found, stored)
+            known = await stored()
+            chosen += [entry for entry in fitting if not entry.is_active and (entry.market, entry.name) in known]
+            self._say_vanished(markets, found, known)
         once = {(entry.market, entry.name): entry for entry in chosen}
         return [(self._key(entry.market, entry.name), entry) for entry in once.values()]
 

@@ -15,6 +15,8 @@ from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
+from core.stores.catalog import ListedChange
+from core.stores.catalog_sql import read_changes, read_vendor_time
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.migrate import check_current, migrations
@@ -22,6 +24,7 @@ from core.stores.quarantine_sql import Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
 from core.stores.sqlite import SERIES_FIELDS, load_series
+from core.stores.universe_sql import Member, UniverseRow, read_members, read_universes
 from core.windows import iso
 
 STAMPS = {"history_start", "first_bar", "last_bar", "created", "pruned_before", "page_checked", "audited_at"}
@@ -89,6 +92,14 @@ class Reader:
         names = ("data_type", "interval", "series", "rows", "last_bar", "gaps")
         return [dict(zip(names, row, strict=True)) for row in found]
 
+    def lists(self) -> list[dict[str, Any]]:
+        """Lists of reference data: how many entities each has had, and when it was last stored, by our clock."""
+        found = self._db.execute(
+            "SELECT rtrim(data_type || '/' || market || '/' || instrument, '/') AS name, rows, refreshed "
+            "FROM series WHERE interval = '' ORDER BY name"
+        )
+        return [dict(zip(("list", "entities", "refreshed"), row, strict=True)) for row in found]
+
     def series(self, data_type: str | None = None, like: str = "%") -> list[SeriesRow]:
         """Stored series whose name (`type/market/instrument/interval`) matches the SQL pattern `like`."""
         found = self._db.execute(
@@ -116,6 +127,21 @@ class Reader:
     def restated(self, selection: Selection, since: int) -> list[Restated]:
         """Columns of closed bars of the selected series that changed since then (UTC epoch seconds)."""
         return restated(self._db, selection, since)
+
+    def changes(self, since: int, data_types: Sequence[str] = ()) -> list[ListedChange]:
+        """What changed in reference data at or after `since` by the vendor's clock, oldest first."""
+        return read_changes(self._db, since, data_types)
+
+    def vendor_time(self, now: float) -> float:
+        """The vendor's time when our clock shows `now`, as the newest list of reference data tells."""
+        return read_vendor_time(self._db, now)
+
+    def universes(self) -> list[UniverseRow]:
+        return read_universes(self._db)
+
+    def universe(self, source: str, name: str) -> list[Member]:
+        """Everything that a universe lists or listed. Raises ConfigError when there is none of that name."""
+        return read_members(self._db, source, name)
 
     def find(self, key: SeriesKey) -> SeriesKey:
         """The stored series that `key` means: by its present name, its exchange's own or an old one."""

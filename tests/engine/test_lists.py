@@ -264,6 +264,7 @@ async def test_a_renamed_instrument_is_not_bought_again(kit: Kit) -> None:
     job = await days(kit, new)
     assert (job.state, job.counters.requests, job.counters.rows_inserted) == ("complete", 1, 1)
     assert asked(kit) == ["spot_instruments", "history POL-USD"]
+    assert not [text for text in said(kit) if "not listed" in text]
     assert await kit.query("SELECT id, instrument, rows FROM series WHERE interval <> ''") == [
         (stored[0], "POL-USD", stored[1] + 1)
     ]

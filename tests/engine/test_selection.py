@@ -58,7 +58,11 @@ def future(base: str, kind: str = "VANILLA-PERPETUAL", quote: str = "USDT", **fi
 
 async def selected(vendor: Vendor, stored: Collection[tuple[str, str]] = (), **fields: Any) -> Selected:
     operation = make_operation({"data_type": "spot_ohlcv", "market": "kraken", **fields})
-    return await select(operation, vendor, lambda: float(NOW), named=named_series(operation), stored=stored)
+
+    async def known() -> Collection[tuple[str, str]]:
+        return stored
+
+    return await select(operation, vendor, lambda: float(NOW), named=named_series(operation), stored=known)
 
 
 async def chosen(vendor: Vendor, **fields: Any) -> list[Wanted]:
