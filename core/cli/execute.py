@@ -102,8 +102,8 @@ async def execute(loaded: Loaded, batch: Batch, output: Output, *, detach: bool 
         return Ended([], 0, is_handed_over=True)
     if interrupts.number:
         return Ended(summaries, interrupts.exit_code)
-    # What was refused before anything was bought is for the user to change, whatever else went well.
-    is_refused = executor.refusal_code and not any(summary["requests"] for summary in summaries)
+    # What was refused before anything was stored is for the user to change, whatever else went well.
+    is_refused = executor.refusal_code and not any(summary["windows"] for summary in summaries)
     return Ended(summaries, executor.refusal_code if is_refused else exit_code(summaries))
 
 
