@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from core.causes import UNEXPLAINED, Explanation, Listed, Others, Surroundings, explain
 from core.coverage import Gap
 from core.datasets import DATASETS, Dataset, SeriesKey
-from core.references import REFERENCES
+from core.references import INSTRUMENT_LISTS
 from core.stores.selection import Selection
 from core.stores.window_sql import transaction
 from core.windows import GRAINS, Window
@@ -15,8 +15,11 @@ from core.windows import GRAINS, Window
 MOST_OTHERS = 25
 LONGEST_SILENCE = 86_400
 LAST_RECORDS = {
-    "funding_rate": "last_funding_rate_update_timestamp",
-    "open_interest": "last_open_interest_update_timestamp",
+    ("spot", "trades"): "last_trade_spot_timestamp",
+    ("futures", "trades"): "last_trade_futures_timestamp",
+    ("futures", "funding_rate"): "last_funding_rate_update_timestamp",
+    ("futures", "open_interest"): "last_open_interest_update_timestamp",
+    ("index", "index"): "last_index_update_timestamp",
 }
 _SERIES = "series.id, series.source, series.data_type, series.market, series.instrument, series.interval"
 _GAP = 'gap.start, gap."end", gap.cause, gap.sightings, gap.first_seen, gap.last_seen, gap.next_check, gap.evidence'
@@ -135,13 +138,11 @@ def _others(db: sqlite3.Connection, place: Place, window: Window) -> Others:
 
 def listed(db: sqlite3.Connection, place: Place) -> Listed | None:
     """What the stored metadata says of the instrument now; None when it says nothing."""
-    table = f"{place.dataset.kind}_instruments"
-    if table not in REFERENCES:
-        return None
-    last = LAST_RECORDS.get(place.dataset.feature, f"last_trade_{place.dataset.kind}_timestamp")
-    expiry = "contract_expiration_ts" if place.dataset.kind == "futures" else "NULL"
+    kind = place.dataset.kind
+    last = LAST_RECORDS[kind, place.dataset.feature]
+    expiry = "contract_expiration_ts" if kind == "futures" else "NULL"
     query = (
-        f"SELECT instrument_status, is_listed, {last}, {expiry} FROM {table} "
+        f"SELECT instrument_status, is_listed, {last}, {expiry} FROM {INSTRUMENT_LISTS[kind].name} "
         "WHERE source = ? AND market = ? AND instrument = ? ORDER BY is_listed DESC, changed DESC"
     )
     found = db.execute(query, (place.source, place.key.market, place.key.instrument)).fetchone()

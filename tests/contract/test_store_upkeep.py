@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from test_store import BENCHES, KEY, NARROW, NOW, SOURCE, WIDE, SQLiteBench, answer, opened, series
 
+from core.causes import Listed
 from core.coverage import Absence, Covered, SeriesState
+from core.datasets import DATASETS, Dataset, SeriesKey
 from core.errors import StoreError
+from core.references import INSTRUMENT_LISTS
 from core.sources import RejectedRow
 from core.stores import Store, house_sql
+from core.stores.explain_sql import LAST_RECORDS, Place, listed
 from core.stores.restatement_sql import restated
 from core.stores.selection import Selection, find_series
 from core.windows import Window
@@ -240,3 +244,29 @@ async def test_restatements_are_listed_a_column_a_row(bench: SQLiteBench) -> Non
     ]
     assert await bench.store._db.run(restated, Selection.one(KEY), NOW + 1) == []
     assert await bench.store._db.run(restated, Selection(markets=("binance",)), 0) == []
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+async def test_the_metadata_tells_the_end_of_every_data_type(bench: SQLiteBench, dataset: Dataset) -> None:
+    key = SeriesKey(dataset.name, "somewhere", "A-B", "1d")
+    place = Place(0, SOURCE, key)
+    assert await bench.store._db.run(listed, place) is None
+    table = INSTRUMENT_LISTS[dataset.kind].name
+    last = LAST_RECORDS[dataset.kind, dataset.feature]
+
+    def put(db: sqlite3.Connection, status: str, is_listed: int, changed: int) -> None:
+        db.execute(
+            "INSERT OR IGNORE INTO series (id, source, data_type, market, instrument, interval, created) "
+            f"VALUES (1, 'coindesk', '{table}', 'somewhere', '', '', 0)"
+        )
+        names = "source, list_id, list_rank, market, instrument, is_listed, first_seen, last_seen, changed"
+        db.execute(
+            f"INSERT INTO {table} ({names}, instrument_status, {last}) "
+            f"VALUES ('coindesk', 1, 1, 'somewhere', 'A-B', {is_listed}, 0, 0, {changed}, '{status}', {changed})"
+        )
+
+    await bench.store._db.run(put, "ACTIVE", 0, 300)
+    assert await bench.store._db.run(listed, place) == Listed("NOT LISTED", is_active=False, ends=300)
+    # The name is another instrument's by now.
+    await bench.store._db.run(put, "RETIRED", 1, 500)
+    assert await bench.store._db.run(listed, place) == Listed("RETIRED", is_active=False, ends=500)
