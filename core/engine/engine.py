@@ -232,7 +232,7 @@ class Engine:
 
     async def _alert(self, job: Job) -> None:
         alerts, now = self.tools.alerts, self.tools.clock.wall()
-        source = f"{job.operation.data_type}/{job.operation.interval}"
+        source = f"{job.operation.data_type}/{job.operation.interval}".rstrip("/")
         if job.state == "failed":
             alerts.fire("run_failed", "ERROR", source, job.errors[0] if job.errors else "failed", now)
         elif job.state in {"complete", "complete_with_gaps"}:

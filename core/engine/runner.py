@@ -124,18 +124,13 @@ class Runner:
         if fault is not None:
             raise fault
         plan = await make_plan(self.job, self._tools, self._say)
+        self.job.note_planned(plan)
         await self._budget.take(self.job, plan, self._tools, self._say)
         return plan
 
     def _begin(self, plan: Plan) -> None:
         job = self.job
         job.plan = plan
-        taken = job.counters.metadata_requests
-        job.planned = {
-            "requests": plan.requests,
-            "metadata_requests": plan.metadata_requests + taken,
-            "rows": plan.rows,
-        }
         job.windows_total = plan.windows
         job.windows_done = plan.windows - plan.requests - plan.metadata_requests
         job.queue = WorkQueue(plan.fetches())
@@ -347,8 +342,7 @@ class Runner:
         self._log(clean(str(error), 500), level)
 
     def _log(self, text: str, level: str = "info") -> None:
-        operation = self.job.operation
-        source = f"{operation.data_type} {operation.interval}"
+        source = self.job.operation.title
         self._tools.bus.publish(LogLine(level=level, text=text, source=source, job=self.job.id))
 
     def _say(self, waiting: str) -> None:

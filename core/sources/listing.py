@@ -15,6 +15,9 @@ from core.sources.decode import RAW_LIMIT, malformed
 from core.text import clean, is_name
 
 LARGEST = 2**63
+LATEST = 2**33
+# The vendor's other way of saying that there is none.
+NONE_WORDS = frozenset({("contract_expiration_ts", -1)})
 LONGEST_TEXT = 20_000
 MOSTLY = 0.5
 MAPPING = "MAPPING"
@@ -126,9 +129,10 @@ class _Reader:
             return msgspec.json.encode(value).decode()
         if isinstance(value, str):
             return clean(value, LONGEST_TEXT)
-        if type(value) is int and not -LARGEST <= value < LARGEST:
-            detail = f"{name}: {column.name} does not fit a 64-bit integer and is left empty"
-            self.notes.append(RejectedRow("counter", detail, str(value)[:RAW_LIMIT]))
+        if type(value) is int and value not in _range(column.name):
+            if (column.name, value) not in NONE_WORDS:
+                detail = f"{name}: {column.name} cannot be what it says and is left empty"
+                self.notes.append(RejectedRow("range", detail, str(value)[:RAW_LIMIT]))
             return None
         return value
 
@@ -137,6 +141,14 @@ class _Reader:
         about = f"{clean(name, 100)}: {detail}" if name else detail
         self.rejected.append(RejectedRow(reason, about, text))
         self.unreadable.add(name)
+
+
+@cache
+def _range(name: str) -> range:
+    """What a whole number may be: 64 bits in a database, no less than nothing counted, a time in seconds."""
+    if name.endswith(("_timestamp", "_ts")):
+        return range(LATEST)
+    return range(0 if name.startswith("total_") else -LARGEST, LARGEST)
 
 
 @cache

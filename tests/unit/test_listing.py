@@ -124,14 +124,29 @@ def test_a_name_that_cannot_be_one_is_rejected(name: str) -> None:
     assert "\x1b" not in listing.rejected[0].detail
 
 
-def test_counters_too_large_for_a_database_are_left_empty_and_noted() -> None:
-    entry = {**BTC, "TOTAL_TRADES_SPOT": 2**63, "LAST_TRADE_SPOT_TIMESTAMP": 2**63 - 1}
-    listing = decoded(KRAKEN, instruments(BTC_USD=entry))
-    [row] = listing.rows
-    assert (row["total_trades_spot"], row["last_trade_spot_timestamp"]) == (None, 2**63 - 1)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("TOTAL_TRADES_SPOT", 2**63),
+        ("TOTAL_TRADES_SPOT", -1),
+        ("FIRST_TRADE_SPOT_TIMESTAMP", 1_677_283_205_000),
+        ("LAST_TRADE_SPOT_TIMESTAMP", -5),
+    ],
+)
+def test_numbers_that_cannot_be_are_left_empty_and_noted(field: str, value: int) -> None:
+    listing = decoded(
+        KRAKEN, instruments(BTC_USD={**BTC, field: value}, ETH_USD={**BTC, "TOTAL_TRADES_SPOT": 2**63 - 1})
+    )
+    first, second = listing.rows
+    assert (first[field.lower()], second["total_trades_spot"]) == (None, 2**63 - 1)
     [note] = listing.notes
-    assert (note.reason, note.raw, listing.rejected) == ("counter", str(2**63), [])
-    assert "BTC-USD: total_trades_spot" in note.detail
+    assert (note.reason, note.raw, listing.rejected) == ("range", str(value), [])
+    assert f"BTC-USD: {field.lower()}" in note.detail
+
+
+def test_minus_one_is_the_vendors_word_for_never() -> None:
+    listing = decoded(BINANCE, instruments(BINANCE, BTC_USDT_VANILLA_PERPETUAL={"CONTRACT_EXPIRATION_TS": -1}))
+    assert (listing.rows[0]["contract_expiration_ts"], listing.notes) == (None, [])
 
 
 def test_texts_are_clean_and_lists_are_json() -> None:
