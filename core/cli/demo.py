@@ -1,4 +1,4 @@
-"""`tapewatch demo`: a sandbox, an engine and three jobs, watched on a dashboard or in plain lines."""
+"""`tapewatch demo`: a sandbox, an engine and a batch of all nine data types, on a dashboard or in plain lines."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from core.batch import make_batch
 from core.cli.context import data, settings, words
 from core.cli.engines import EngineChild
 from core.cli.execute import Follower, Interrupts, as_summary
@@ -19,7 +20,6 @@ from core.cli.report import Narrator, exit_code
 from core.config import Loaded, data_directory
 from core.errors import ConfigError, StoreBusy, TapewatchError
 from core.events import RunSummary
-from core.operations import make_operation
 from core.stores import sqlite_path
 from core.stores.lock import describe, lock_path, read_holder
 
@@ -27,16 +27,21 @@ NOW = "2025-06-01T12:00:00Z"
 LATENCY_MS = 60
 LINGER_SECONDS = 5.0
 OPERATIONS = (
-    {"data_type": "spot_ohlcv", "interval": "1d", "pair_limit": 50, "label": "demo"},
-    {"data_type": "futures_ohlcv", "interval": "1h", "pair_limit": 20, "label": "demo"},
-    {"data_type": "indices_ohlcv", "interval": "1d", "asset_limit": 40, "label": "demo"},
+    {"data_type": "asset_metadata", "asset_limit": 50},
+    {"data_type": "exchange_metadata"},
+    {"data_type": "spot_instruments"},
+    {"data_type": "futures_instruments"},
+    {"data_type": "spot_ohlcv", "interval": "1d", "pair_limit": 50},
+    {"data_type": "futures_ohlcv", "interval": "1h", "pair_limit": 20},
+    {"data_type": "futures_funding_rate", "interval": "1h", "pair_limit": 10},
+    {"data_type": "futures_open_interest", "interval": "1d", "pair_limit": 10},
+    {"data_type": "indices_ohlcv", "interval": "1d", "asset_limit": 40},
     {
         "data_type": "spot_ohlcv",
         "interval": "1m",
         "market": "kraken",
         "instrument": "BTC-USD,ETH-USD",
         "start": "2025-05-01",
-        "label": "demo",
     },
 )
 NEXT = """
@@ -81,7 +86,9 @@ async def submit_jobs(child: EngineChild) -> list[str]:
     follower = Follower(connection, Narrator(Output.text, is_silent=True))
     reading = asyncio.create_task(follower.read())
     try:
-        return [await follower.submit(make_operation(entry)) for entry in OPERATIONS]
+        return await follower.submit_batch(
+            make_batch({"operations": [{**entry, "label": "demo"} for entry in OPERATIONS]})
+        )
     finally:
         reading.cancel()
         await connection.close()
@@ -160,10 +167,10 @@ async def _finish(child: EngineChild, jobs: list[str]) -> int:
 
 
 def _print_table(summaries: list[dict[str, Any]]) -> None:
-    data(f"{'data type':18} {'status':20} {'series':>7} {'windows':>8} {'requests':>9} {'rows':>11} {'seconds':>8}")
+    data(f"{'data type':22} {'status':20} {'series':>7} {'windows':>8} {'requests':>9} {'rows':>11} {'seconds':>8}")
     for found in summaries:
         data(
-            f"{found['data_type']:18} {found['status']:20} {found['series']:>7} {found['windows']:>8} "
+            f"{found['data_type']:22} {found['status']:20} {found['series']:>7} {found['windows']:>8} "
             f"{found['requests'] + found['metadata_requests']:>9} {found['rows_inserted']:>11,} "
             f"{found['duration_seconds']:>8.1f}"
         )

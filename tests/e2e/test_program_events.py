@@ -17,6 +17,7 @@ from e2e_program import Client, Processes, Program, Started, until
 
 from core import events
 from core.control import CLIENT_QUEUE
+from core.datasets import DATA_TYPES
 
 PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD,ADA-USD,DOGE-USD,LTC-USD,LINK-USD"
 LONG = (
@@ -206,11 +207,17 @@ def test_a_socket_for_lookers_on(tapewatch: Program) -> None:
     assert engine.is_running
 
 
+DEMO_VIEWS = (
+    *("spot_ohlcv_1d", "spot_ohlcv_1m", "futures_ohlcv_1h", "indices_ohlcv_1d"),
+    *("futures_funding_rate_1h", "futures_open_interest_1d"),
+)
+
+
 def digest(path: Path) -> dict[str, str]:
     """Of each data type, what its users see."""
     found = {}
     with closing(sqlite3.connect(path)) as db:
-        for view in ("spot_ohlcv_1d", "spot_ohlcv_1m", "futures_ohlcv_1h", "indices_ohlcv_1d"):
+        for view in DEMO_VIEWS:
             rows = db.execute(f"SELECT * FROM {view} ORDER BY market, instrument, ts")
             names = [column[0] for column in rows.description]
             kept = [at for at, name in enumerate(names) if name not in {"series_id", "sent_at"}]
@@ -242,7 +249,7 @@ def test_the_demo_is_the_same_every_time(processes: Processes, tmp_path: Path) -
 
 def check_demo_words(out: str, path: Path) -> None:
     table = [line.split() for line in out.splitlines() if " complete " in line]
-    assert sorted(line[0] for line in table) == ["futures_ohlcv", "indices_ohlcv", "spot_ohlcv", "spot_ohlcv"]
+    assert sorted(line[0] for line in table) == sorted([*DATA_TYPES, "spot_ohlcv"])
     assert str(path) in out
     commands = [line for line in out.splitlines() if line.startswith("  tapewatch")]
     assert len(commands) == 3
