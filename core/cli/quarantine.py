@@ -51,7 +51,7 @@ def quarantine_show(number: Annotated[int, typer.Argument(metavar="ID")], output
         return
     for name, value in _record(found).items():
         data(f"{name:12} {value}")
-    if not found.is_row:
+    if not found.is_row and not found.is_of_list:
         words("a whole answer is not looked at again: `tapewatch gaps repair` asks for it once more")
 
 
@@ -111,9 +111,9 @@ def _record(each: "Quarantined") -> dict[str, Any]:
     return {
         "id": each.id,
         "series": str(each.key),
-        "start": iso(each.span.start),
-        "end": iso(each.slot.end if each.is_row else each.span.end),
-        "kind": "row" if each.is_row else "answer",
+        "start": None if each.is_of_list else iso(each.span.start),
+        "end": None if each.is_of_list else iso(each.slot.end if each.is_row else each.span.end),
+        "kind": "list" if each.is_of_list else "row" if each.is_row else "answer",
         "reason": clean(each.reason),
         "detail": clean(each.detail, SHOWN_RAW),
         "state": each.state,

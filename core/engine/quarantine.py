@@ -40,6 +40,8 @@ async def look_again(store: Store, records: Sequence[Quarantined], check: Check,
 
 
 def _no_need(record: Quarantined) -> str:
+    if record.is_of_list:
+        return f"lists are asked for again by their command: tapewatch {record.key.data_type} --full_refresh"
     if not record.is_row:
         return "a whole answer, or a row without a time: ask again with tapewatch gaps repair"
     if record.state != "open":

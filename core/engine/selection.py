@@ -67,8 +67,8 @@ async def select(
 
     `named` are those of its list of series or universe, `stored` tells the markets and instruments of the
     series that the store has: dead ones among them get their last sweep. It is asked after the listings,
-    which may rename them, and so is `now`, the vendor's time, which their answers tell. Raises ConfigError when an instrument that was named does not
-    exist on any of the markets, or has no such data.
+    which may rename them, and so is `now`, the vendor's time, which their answers tell. Raises ConfigError
+    when an instrument that was named does not exist on any of the markets, or has no such data.
     """
     chooser = _Chooser(operation, listings)
     if not operation.needs_listing:

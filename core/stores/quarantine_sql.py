@@ -31,12 +31,19 @@ class Quarantined(NamedTuple):
     is_filled: bool = False
 
     @property
+    def is_of_list(self) -> bool:
+        """Whether it came with a list of reference data: `span` is the page then."""
+        return not self.key.interval
+
+    @property
     def is_row(self) -> bool:
-        return self.span.seconds == 1
+        return self.span.seconds == 1 and not self.is_of_list
 
     @property
     def slot(self) -> Window:
         """The bar that a row would be."""
+        if self.is_of_list:
+            return self.span
         grain = GRAINS[self.key.interval]
         start = grain.floor(self.span.start)
         return Window(start, start + grain.seconds)
@@ -52,12 +59,15 @@ class Quarantined(NamedTuple):
 def quarantined(
     db: sqlite3.Connection, selection: Selection = EVERYTHING, ids: Sequence[int] = (), reason: str | None = None
 ) -> list[Quarantined]:
-    """The records of the selected series, by series and time, all or those of `ids` or `reason`."""
+    """The records of the selected series, by series and time, all or those of `ids` or `reason`.
+
+    Those of lists of reference data come along when nothing but markets is selected.
+    """
     chosen = f" AND q.id IN ({', '.join('?' * len(ids))})" if ids else ""
     query = (
         'SELECT q.id, source, data_type, market, instrument, interval, q.start, q."end", reason, detail, raw, run_id, '
         "sightings, first_seen, last_seen, accepted, series.id "
-        f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {selection.where}{chosen} "
+        f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {_where(selection)}{chosen} "
         "AND (? IS NULL OR reason = ?) ORDER BY data_type, market, instrument, interval, q.start, q.id"
     )
     found = []
@@ -67,7 +77,17 @@ def quarantined(
     return found
 
 
+def _where(selection: Selection) -> str:
+    """The selection's condition, with as many places, which lists meet too if it is about markets alone."""
+    if selection != Selection(markets=selection.markets):
+        return selection.where
+    return selection.where.replace("series.interval <> ''", "1", 1)
+
+
 def _is_filled(db: sqlite3.Connection, series_id: int, record: Quarantined) -> bool:
+    if record.is_of_list:
+        query = "SELECT coalesce(page_checked > ?, 0) FROM series WHERE id = ?"
+        return bool(db.execute(query, (record.last_seen, series_id)).fetchone()[0])
     if record.is_row:
         query = f"SELECT EXISTS (SELECT 1 FROM {record.key.data_type} WHERE series_id = ? AND ts = ?)"
         return bool(db.execute(query, (series_id, record.slot.start)).fetchone()[0])

@@ -87,6 +87,26 @@ def test_instruments_are_renamed_delisted_and_replaced(processes: Processes, tmp
     assert "CRITICAL" not in later("status").out
 
 
+@pytest.mark.slow
+def test_entries_that_cannot_be_used_are_in_the_quarantine(processes: Processes, tmp_path: Path) -> None:
+    right = {"INSTRUMENT": "XXBTZUSD", "INSTRUMENT_STATUS": "ACTIVE"}
+    entries = {"BTC-USD": right, "ETH-USD": right | {"INSTRUMENT": "E"}, "X-USD": {"INSTRUMENT_STATUS": 5}}
+    body = json.dumps({"Data": {"kraken": {"instruments": entries}}, "Err": {}})
+    path = "/spot/v1/markets/instruments"
+    sandbox = processes.sandbox(faults=[{"path": path, "calls": [1], "body": body}])
+    tapewatch = Program(processes, tmp_path / "store.db", sandbox)
+    first = tapewatch.ingest("spot_instruments", "--market", "kraken")
+    assert (first["rows_fetched"], first["rows_inserted"], first["rows_quarantined"]) == (3, 2, 1)
+    [record] = tapewatch("quarantine", "list", "--output", "json", code=0).json
+    assert (record["series"], record["reason"], record["state"]) == ("spot_instruments/kraken", "type", "open")
+    shown = tapewatch("quarantine", "show", str(record["id"]), "--output", "json").json
+    assert (shown["start"], shown["kind"], json.loads(shown["raw"])) == (None, "list", entries["X-USD"])
+    assert shown["detail"].startswith("X-USD: Expected `str")
+    retried = tapewatch("quarantine", "retry", str(record["id"]), code=1)
+    assert "tapewatch spot_instruments --full_refresh" in retried.out
+    assert tapewatch("quarantine", "list", "--market", "binance", "--output", "json").json == []
+
+
 WRONG = [
     (("universe", "show", "nope"), "there is no universe nope; stored: none"),
     (("universe", "create", "a b"), "'a b' cannot be the name of a universe"),
