@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from core.causes import UNEXPLAINED, Explanation, Listed, Others, Surroundings, explain
@@ -97,43 +98,87 @@ def write_causes(db: sqlite3.Connection, series_ids: Sequence[int]) -> None:
 
 
 def _explained(db: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> Iterator[ExplainedGap]:
+    look = _Look(db)
     for row in rows:
         place, gap = Place(row[0], row[1], SeriesKey(*row[2:6])), Gap(Window(*row[6:8]), *row[8:])
-        grain = GRAINS[place.key.interval]
-        told = explain(gap, grain, surroundings(db, place, gap.window), place.key.market)
+        told = explain(gap, GRAINS[place.key.interval], look.around(place, gap.window), place.key.market)
         yield ExplainedGap(place.id, place.key, gap, told)
 
 
-def surroundings(db: sqlite3.Connection, place: Place, window: Window) -> Surroundings:
-    step = GRAINS[place.key.interval].seconds
-    return Surroundings(
-        others=_others(db, place, window),
-        before=_has_bar(db, place, Window(window.start - step, window.start)),
-        after=_has_bar(db, place, Window(window.end, window.end + step)),
-        later=_has_bar(db, place, Window(window.end, 2**62)),
-        listed=listed(db, place),
-    )
+class Witness(NamedTuple):
+    """Another series, from its first bar to its last one, and what of it was asked for and is kept."""
+
+    id: int
+    first: int
+    last: int
+    covered: list[Window]
+
+    def can_tell(self, window: Window, step: int) -> bool:
+        """It was asked for all of `window`, had begun by then, and had not ended long before."""
+        alive = window.start - max(LONGEST_SILENCE, 2 * step)
+        return (
+            self.first <= window.start
+            and self.last >= alive
+            and any(part.start <= window.start and part.end >= window.end for part in self.covered)
+        )
 
 
-def _has_bar(db: sqlite3.Connection, place: Place, window: Window) -> bool:
-    query = f"SELECT EXISTS (SELECT 1 FROM {place.key.data_type} WHERE series_id = ? AND ts >= ? AND ts < ?)"
-    return bool(db.execute(query, (place.id, *window)).fetchone()[0])
+class _Look:
+    """Looks around gaps; what is the same for many of them is read once."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._witnesses: dict[tuple[str, ...], list[Witness]] = {}
+        self._listed: dict[int, Listed | None] = {}
+
+    def around(self, place: Place, window: Window) -> Surroundings:
+        step = GRAINS[place.key.interval].seconds
+        if place.id not in self._listed:
+            self._listed[place.id] = listed(self._db, place)
+        next_bar = self._next_bar(place, window.end)
+        return Surroundings(
+            others=self._others(place, window, step),
+            before=self._next_bar(place, window.start - step) == window.start - step,
+            after=next_bar == window.end,
+            later=next_bar is not None,
+            listed=self._listed[place.id],
+        )
+
+    def _next_bar(self, place: Place, ts: int) -> int | None:
+        query = f"SELECT min(ts) FROM {place.key.data_type} WHERE series_id = ? AND ts >= ?"
+        found: int | None = self._db.execute(query, (place.id, ts)).fetchone()[0]
+        return found
+
+    def _others(self, place: Place, window: Window, step: int) -> Others:
+        able = (other.id for other in self._market(place) if other.id != place.id and other.can_tell(window, step))
+        asked = tuple(islice(able, MOST_OTHERS))
+        query = (
+            f"SELECT count(DISTINCT series_id) FROM {place.key.data_type} "
+            f"WHERE series_id IN ({', '.join('?' * len(asked))}) AND ts >= ? AND ts < ?"
+        )
+        with_bars = self._db.execute(query, (*asked, *window)).fetchone()[0]
+        return Others(len(asked), len(asked) - with_bars)
+
+    def _market(self, place: Place) -> list[Witness]:
+        """The series beside this one, the fullest first."""
+        names = (place.source, place.key.data_type, place.key.market, place.key.interval)
+        if names not in self._witnesses:
+            self._witnesses[names] = _witnesses(self._db, names)
+        return self._witnesses[names]
 
 
-def _others(db: sqlite3.Connection, place: Place, window: Window) -> Others:
-    """What other series did that were asked for all of `window`, had begun by then and had not ended long before."""
+def _witnesses(db: sqlite3.Connection, names: tuple[str, ...]) -> list[Witness]:
+    beside = "source = ? AND data_type = ? AND market = ? AND interval = ? AND last_bar IS NOT NULL"
+    covered: dict[int, list[Window]] = {}
+    query = f'SELECT series_id, start, "end" FROM coverage WHERE series_id IN (SELECT id FROM series WHERE {beside})'
+    for series_id, start, end in db.execute(query, names):
+        covered.setdefault(series_id, []).append(Window(start, end))
     query = (
-        "SELECT count(*), coalesce(sum(NOT EXISTS "
-        f"(SELECT 1 FROM {place.key.data_type} AS r WHERE r.series_id = s.id AND r.ts >= ?1 AND r.ts < ?2)), 0) "
-        "FROM (SELECT id FROM series WHERE source = ?3 AND data_type = ?4 AND market = ?5 AND interval = ?6 "
-        "AND id <> ?7 AND coalesce(history_start, first_bar) <= ?1 AND coalesce(pruned_before, ?1) <= ?1 "
-        "AND last_bar >= ?8 AND EXISTS (SELECT 1 FROM coverage WHERE series_id = series.id "
-        'AND start <= ?1 AND "end" >= ?2) ORDER BY rows DESC, id LIMIT ?9) AS s'
+        "SELECT id, coalesce(history_start, first_bar), last_bar, pruned_before FROM series "
+        f"WHERE {beside} AND coalesce(history_start, first_bar) IS NOT NULL ORDER BY rows DESC, id"
     )
-    step = GRAINS[place.key.interval].seconds
-    alive = window.start - max(LONGEST_SILENCE, 2 * step)
-    names = (place.source, place.key.data_type, place.key.market, place.key.interval)
-    return Others(*db.execute(query, (*window, *names, place.id, alive, MOST_OTHERS)).fetchone())
+    found = db.execute(query, names).fetchall()
+    return [Witness(row[0], max(row[1], row[3] or row[1]), row[2], covered.get(row[0], [])) for row in found]
 
 
 def listed(db: sqlite3.Connection, place: Place) -> Listed | None:
