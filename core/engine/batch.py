@@ -96,6 +96,7 @@ class BatchRun:
             except TapewatchError as error:
                 self._faults[job.id] = error
             else:
+                job.note_planned(plan)
                 needs.append(Need(job, plan))
         return needs
 

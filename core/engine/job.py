@@ -206,6 +206,14 @@ class Job:
         if len(self.errors) < 100:
             self.errors.append(text)
 
+    def note_planned(self, plan: Plan) -> None:
+        """Remember what `plan` means to ask for, beside what will be; making it has taken its calls already."""
+        self.planned = {
+            "requests": plan.requests,
+            "metadata_requests": plan.metadata_requests + self.counters.metadata_requests,
+            "rows": plan.rows,
+        }
+
     def tick(self, now: float) -> None:
         """Update the smoothed rates; `now` is monotonic seconds."""
         self.rows_rate.update(self.counters.rows_fetched, now)

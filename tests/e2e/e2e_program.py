@@ -30,7 +30,13 @@ NOW = "2025-06-01T12:00:00Z"
 NOW_TS = 1_748_779_200
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 UNITS = {"days": DAY, "hours": HOUR, "minutes": MINUTE}
-DATA_TYPES = {"spot": "spot_ohlcv", "futures": "futures_ohlcv", "index": "indices_ohlcv"}
+DATA_TYPES = {
+    "spot": "spot_ohlcv",
+    "futures": "futures_ohlcv",
+    "funding-rate": "futures_funding_rate",
+    "open-interest": "futures_open_interest",
+    "index": "indices_ohlcv",
+}
 PATIENCE = 60.0
 # What must not be said by any process of any test, however it ends.
 DEFECTS = (
@@ -73,8 +79,9 @@ class Call:
     @property
     def series(self) -> str:
         """As the program names series."""
-        interval = {"days": "1d", "hours": "1h", "minutes": "1m"}[self.path.rsplit("/", 1)[1]]
-        kind = DATA_TYPES[self.path.split("/")[1]]
+        parts = self.path.split("/")
+        interval = {"days": "1d", "hours": "1h", "minutes": "1m"}[parts[-1]]
+        kind = DATA_TYPES[parts[-2] if parts[-2] in DATA_TYPES else parts[1]]
         return f"{kind}/{self.query['market']}/{self.query['instrument']}/{interval}"
 
     @property

@@ -1,5 +1,6 @@
 """Batches in the engine: side by side, under one budget, planned before anything is bought, stopped by a failure."""
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,11 +9,13 @@ import pytest
 from engine_kit import Kit, ask
 
 from core.batch import Batch
+from core.engine.batch import quote_batch
 from core.engine.engine import Engine
 from core.engine.job import Job
 from core.errors import BudgetRefused, Rejected, RoomRefused
 from core.operations import Operation
 from core.sources import Instrument, Recorded
+from core.windows import iso, parse_time
 
 WEEK = {"start": "2025-06-01", "end": "2025-06-08"}
 DAYS = {"interval": "1d", "start": "2025-01-01", "end": "2025-02-01"}
@@ -133,6 +136,37 @@ async def test_listings_are_asked_for_once_by_all_jobs(kit: Kit) -> None:
     assert states(jobs) == ["complete"] * 3
     assert [call.what for call in kit.source.log if call.what != "history"] == ["spot_instruments", "asset_metadata"]
     assert [job.counters.metadata_requests for job in jobs] == [2, 0, 0]
+
+
+def drawn(chance: random.Random) -> Operation:
+    """An hour-bar operation over one of two instruments, of any span, breadth and treatment of what is stored."""
+    first = parse_time("2025-01-01") + chance.randrange(150) * 86_400
+    last = first + chance.randrange(1, 160) * 86_400
+    return ask(
+        interval="1h",
+        instrument=chance.choice(["BTC-USD", "ETH-USD", "BTC-USD,ETH-USD"]),
+        start=iso(first),
+        end=iso(last) if chance.random() < 0.5 else "2025-12-31",
+        groups=chance.choice([None, "OHLC", "ALL"]),
+        recheck=chance.choice([0, 3, 200]),
+        full_refresh=chance.random() < 0.2,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_quote_of_a_batch_is_its_bill_whatever_overlaps(kit: Kit, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(3):
+        batch = Batch(operations=tuple(drawn(chance) for _ in range(chance.randint(2, 5))))
+        quote = await quote_batch(batch, kit.tools)
+        sent = len(kit.source.history_calls())
+        jobs = await run(kit, batch.operations)
+        assert states(jobs) == ["complete"] * len(jobs)
+        quoted = [need.plan.requests for need in quote.needs]
+        assert [job.counters.requests for job in jobs] == quoted, f"seed {seed}"
+        assert len(kit.source.history_calls()) - sent == sum(quoted), f"seed {seed}"
+        assert [job.counters.rows_fetched for job in jobs] == [need.plan.rows for need in quote.needs], f"seed {seed}"
+        await kit.clock.sleep(chance.choice([60, 4_000, 90_000]))
 
 
 @pytest.mark.parametrize("when", ["planning", "running"])
