@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.batch import Batch, make_batch
+from core.engine.alerts import judge_clock
 from core.engine.batch import BatchRun
 from core.engine.job import Job
 from core.engine.runner import Runner
@@ -237,6 +238,8 @@ class Engine:
             alerts.fire("run_failed", "ERROR", source, job.errors[0] if job.errors else "failed", now)
         elif job.state in {"complete", "complete_with_gaps"}:
             alerts.resolve("run_failed", source)
+        if self.tools.source.calls:
+            judge_clock(alerts, self.tools.source.name, self.tools.source.now() - now, now)
         try:
             gaps = await self.tools.store.unexplained_gaps(job.operation.data_type, job.operation.interval)
         except TapewatchError:

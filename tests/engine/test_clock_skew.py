@@ -4,6 +4,7 @@ import pytest
 from engine_kit import NOW, Kit, ask
 
 from core.engine.alerts import Alerts, judge_clock
+from core.engine.engine import Engine
 from core.events import AlertChanged, Bus
 from core.windows import iso
 from tests.fakes import bar
@@ -46,3 +47,15 @@ async def test_bars_close_by_the_vendors_clock(kit: Kit, skew: int) -> None:
         assert closed[-1][0] + 120 > now - 65 - 2
         await kit.clock.sleep(45)
     assert await kit.query("SELECT count(*) FROM restatement") == [(0,)]
+
+
+async def test_an_engine_whose_clock_is_off_says_so(kit: Kit) -> None:
+    kit.source.now = lambda: kit.clock.wall() - 75  # type: ignore[method-assign]
+    async with Engine("e", kit.tools) as engine:
+        await engine.wait(engine.submit(ask()))
+    [alert] = [event for event in kit.said(AlertChanged) if event.rule == "clock_skew"]
+    assert (alert.level, alert.source, alert.message) == (
+        "WARNING",
+        "coindesk",
+        "this machine's clock is 75 s ahead of the vendor's",
+    )
