@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 quarantine = typer.Typer(help="Rows that failed the checks: as they came, and a second look.", no_args_is_help=True)
 
 Reason = Annotated[str | None, typer.Option("--reason", help="Only records of this reason.")]
-LISTED = ("id", "series", "start", "reason", "sightings", "last_seen", "state")
+LISTED = ("id", "series", "kind", "start", "reason", "sightings", "last_seen", "state")
 SHOWN_RAW = 300
 
 
@@ -33,7 +33,7 @@ def quarantine_list(
     """Records with their reasons, and whether they are still open, filled by a later answer, or accepted."""
     from core.stores.reading import reading  # noqa: PLC0415
 
-    chosen = selected(data_type, market, instrument, interval)
+    chosen = selected(data_type, market, instrument, interval, lists=True)
     with reading(settings(announce=False).database) as reader:
         rows = [_record(each) for each in reader.quarantined(chosen, reason=reason)]
     show([{name: row[name] for name in LISTED} for row in rows], output, LISTED, "the quarantine is empty")

@@ -32,19 +32,25 @@ def selected(
     instruments: Sequence[str] | None = None,
     intervals: Sequence[str] | None = None,
     series: "Sequence[SeriesKey]" = (),
+    *,
+    lists: bool = False,
 ) -> "Selection":
-    """The stored series that options name. Raises ConfigError for a data type or interval that does not exist."""
-    from core.datasets import DATASETS  # noqa: PLC0415
+    """The stored series that options name, and with `lists` those of reference data.
+
+    Raises ConfigError for a data type or interval that does not exist.
+    """
+    from core.datasets import DATA_TYPES, DATASETS  # noqa: PLC0415
     from core.stores.selection import Selection  # noqa: PLC0415
     from core.windows import GRAINS  # noqa: PLC0415
 
     types = tuple(same_name(name) for name in several(data_types))
     return Selection(
-        known("data_type", types, DATASETS),
+        known("data_type", types, DATA_TYPES if lists else DATASETS),
         tuple(name.lower() for name in several(markets)),
         several(instruments),
         known("interval", several(intervals), GRAINS),
         tuple(series),
+        lists,
     )
 
 

@@ -31,12 +31,19 @@ async def look_again(store: Store, records: Sequence[Quarantined], check: Check,
     Rows of one bar are looked at together: of those that differ none is believed. `now` in UTC epoch seconds.
     """
     verdicts = []
-    in_order = sorted(records, key=lambda record: (record.source, record.key, record.slot, record.id))
-    for _, group in groupby(in_order, key=lambda record: (record.source, record.key, record.slot, record.is_row)):
+    in_order = sorted(records, key=lambda record: (*_bar(record), record.id))
+    for _, group in groupby(in_order, key=_bar):
         together = list(group)
         why = _no_need(together[0]) or await _commit(store, together, check, now)
         verdicts += [Verdict(record.id, not why, why or "accepted") for record in together]
     return sorted(verdicts)
+
+
+def _bar(record: Quarantined) -> tuple[Any, ...]:
+    """What is looked at together: the rows of one bar; anything else by itself."""
+    if record.is_row:
+        return record.source, record.key, record.slot, 0
+    return record.source, record.key, record.span, record.id
 
 
 def _no_need(record: Quarantined) -> str:

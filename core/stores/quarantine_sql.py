@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.datasets import SeriesKey
-from core.stores.selection import EVERYTHING, Selection
+from core.stores.selection import Selection
 from core.windows import GRAINS, Window
+
+ALL = Selection(lists=True)
 
 
 class Quarantined(NamedTuple):
     """One record; times in UTC epoch seconds.
 
-    `span` is the bar's start and one second for a row whose time could be read, else the window asked for.
+    `span` is the bar's start and one second for a row whose time could be read, else the window asked for; of
+    a list of reference data it is the number of its page.
     `is_filled` says that there is a bar in its slot by now, or that all of the window was answered since.
     """
 
@@ -32,7 +35,7 @@ class Quarantined(NamedTuple):
 
     @property
     def is_of_list(self) -> bool:
-        """Whether it came with a list of reference data: `span` is the page then."""
+        """Whether it came with a list of reference data."""
         return not self.key.interval
 
     @property
@@ -57,17 +60,14 @@ class Quarantined(NamedTuple):
 
 
 def quarantined(
-    db: sqlite3.Connection, selection: Selection = EVERYTHING, ids: Sequence[int] = (), reason: str | None = None
+    db: sqlite3.Connection, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
 ) -> list[Quarantined]:
-    """The records of the selected series, by series and time, all or those of `ids` or `reason`.
-
-    Those of lists of reference data come along when nothing but markets is selected.
-    """
+    """The records of the selected series, by series and time, all or those of `ids` or `reason`."""
     chosen = f" AND q.id IN ({', '.join('?' * len(ids))})" if ids else ""
     query = (
         'SELECT q.id, source, data_type, market, instrument, interval, q.start, q."end", reason, detail, raw, run_id, '
         "sightings, first_seen, last_seen, accepted, series.id "
-        f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {_where(selection)}{chosen} "
+        f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {selection.where}{chosen} "
         "AND (? IS NULL OR reason = ?) ORDER BY data_type, market, instrument, interval, q.start, q.id"
     )
     found = []
@@ -75,13 +75,6 @@ def quarantined(
         record = Quarantined(row[0], row[1], SeriesKey(*row[2:6]), Window(*row[6:8]), *row[8:16])
         found.append(record._replace(is_filled=_is_filled(db, row[16], record)))
     return found
-
-
-def _where(selection: Selection) -> str:
-    """The selection's condition, with as many places, which lists meet too if it is about markets alone."""
-    if selection != Selection(markets=selection.markets):
-        return selection.where
-    return selection.where.replace("series.interval <> ''", "1", 1)
 
 
 def _is_filled(db: sqlite3.Connection, series_id: int, record: Quarantined) -> bool:

@@ -20,7 +20,7 @@ from core.stores.catalog_sql import read_changes, read_vendor_time
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.migrate import check_current, migrations
-from core.stores.quarantine_sql import Quarantined, quarantined
+from core.stores.quarantine_sql import ALL, Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
 from core.stores.sqlite import SERIES_FIELDS, load_series
@@ -119,7 +119,7 @@ class Reader:
         return failed_windows(self._db, selection)
 
     def quarantined(
-        self, selection: Selection = EVERYTHING, ids: Sequence[int] = (), reason: str | None = None
+        self, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
     ) -> list[Quarantined]:
         """What could not be used of the selected series, all or those of `ids` or `reason`."""
         return quarantined(self._db, selection, ids, reason)

@@ -24,7 +24,7 @@ _ONE = (
 class Selection:
     """Stored series by what is named; empty means all. Instruments go by their mapped, own or an old name.
 
-    `series` are single ones by their whole names.
+    `series` are single ones by their whole names; `lists` of reference data are among them only if wanted.
     """
 
     data_types: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class Selection:
     instruments: tuple[str, ...] = ()
     intervals: tuple[str, ...] = ()
     series: tuple[SeriesKey, ...] = ()
+    lists: bool = False
 
     @classmethod
     def one(cls, key: SeriesKey) -> "Selection":
@@ -40,7 +41,7 @@ class Selection:
     @property
     def where(self) -> str:
         """A condition on `series` with as many places as there are `values`."""
-        parts = ["series.interval <> ''"]
+        parts = ["true" if self.lists else "series.interval <> ''"]
         for column, names in self._columns:
             parts += [f"series.{column} IN ({_places(names)})"] if names else []
         parts += [_NAMED.format(_places(self.instruments))] if self.instruments else []

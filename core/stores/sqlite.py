@@ -26,8 +26,8 @@ from core.stores.catalog_sql import describe_series
 from core.stores.explain_sql import write_causes
 from core.stores.house_sql import drop, prune
 from core.stores.migrate import check, check_current, migrate, migrations
-from core.stores.quarantine_sql import Quarantined, quarantined
-from core.stores.selection import EVERYTHING, Selection
+from core.stores.quarantine_sql import ALL, Quarantined, quarantined
+from core.stores.selection import Selection
 from core.stores.sqlite_bars import SQLiteBars
 from core.stores.sqlite_lists import SQLiteLists
 from core.stores.window_sql import (
@@ -160,7 +160,7 @@ class SQLiteStore(SQLiteLists, SQLiteBars):
 
     async def quarantined(self, ids: Sequence[int] = (), reason: str | None = None) -> list[Quarantined]:
         """What could not be used: all of it, or the records of `ids` or `reason`."""
-        return await self._db.run(quarantined, EVERYTHING, ids, reason)
+        return await self._db.run(quarantined, ALL, ids, reason)
 
     async def prune(self, data_type: str, interval: str, before: int) -> int:
         return await self._db.run(prune, data_type, interval, before)
