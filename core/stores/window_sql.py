@@ -359,14 +359,14 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
-    row: tuple[int | None, int] | None = db.execute(
+    row: tuple[int | None, int, str | None] | None = db.execute(
         "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
         "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
         "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
         "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
         # Only what joins the audited part moves it on, in whatever order its pages come.
         "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END, "
-        f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows",
+        f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows, blocked",
         (
             inserted,
             *([max(closed, default=None)] * 2),
@@ -380,9 +380,12 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     ).fetchone()
     if row is None:
         raise StoreError(f"{commit.series.key} is not stored any more")
+    last_bar, rows, blocked = row
+    if blocked is not None:
+        raise Rejected(f"{commit.series.key} is blocked: {blocked}")
     if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
         _rename(db, commit.series, mapped)
-    return row
+    return last_bar, rows
 
 
 def _rename(db: sqlite3.Connection, series: SeriesState, mapped: str) -> None:

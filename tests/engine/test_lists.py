@@ -1,5 +1,6 @@
 """Jobs of reference lists, and what selections learn from lists: freshness, changes, dead and renamed instruments."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -334,6 +335,39 @@ async def test_a_reused_ticker_blocks_its_series_until_they_are_dropped(kit: Kit
     job = await days(kit, listed("BTC-USD"), other)
     assert (job.state, "history LUNA-USD" in asked(kit)) == ("complete", True)
     assert [event.state for event in kit.said(AlertChanged) if event.rule == "ticker_reuse"] == ["firing", "resolved"]
+
+
+async def test_a_job_that_runs_while_a_ticker_is_reused_writes_nothing_more(kit: Kit) -> None:
+    """Its plan was made before; what comes after belongs to the other asset."""
+    kit.source.listed = {"kraken": [listed("LUNA-USD", base_id=40)]}
+    await lists(kit, "spot_instruments", market="kraken")
+    asked_for = {
+        "market": "kraken",
+        "instrument": "LUNA-USD",
+        "start": "2025-06-01",
+        "end": "2025-06-14",
+        "interval": "1m",
+    }
+    runner = kit.runner(make_operation({"data_type": "spot_ohlcv", "parallel_workers": 1, **asked_for}))
+
+    def script(call: Call) -> None:
+        if call.what == "history" and call.number == 3:
+            other = kit.runner(
+                make_operation({"data_type": "spot_instruments", "market": "kraken", "full_refresh": True})
+            )
+            kit.source.listed = {"kraken": [listed("LUNA-USD", base_id=41)]}
+            meanwhile.append(asyncio.ensure_future(other.run()))
+
+    meanwhile: list[asyncio.Future[None]] = []
+    kit.source.script = script
+    kit.source.latency = lambda: 1.0
+    await runner.run()
+    await asyncio.gather(*meanwhile)
+    assert runner.job.state == "complete_with_gaps"
+    assert "LUNA-USD/1m" in runner.job.errors[0]
+    assert "is blocked: since" in runner.job.errors[0]
+    stored = await kit.query("SELECT rows FROM series WHERE interval = '1m'")
+    assert 0 < stored[0][0] < 13 * 1_440
 
 
 async def test_a_universe_stays_whatever_the_ranking_says(kit: Kit) -> None:
