@@ -126,7 +126,9 @@ def not_needed(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     if up_to_date:
         all_of = "all " if up_to_date == series else f"{up_to_date:,} of "
-        lines.append(f"{all_of}{series:,} series were up to date: only running and young bars were read again")
+        asked = any(part["requests"] for part in histories)
+        why = "only running and young bars were read again" if asked else "nothing had to be asked for"
+        lines.append(f"{all_of}{series:,} series were up to date: {why}")
     lists = [part for part in parts if part["data_type"] in REFERENCES]
     if fresh := sum(part["up_to_date"] for part in lists):
         until = min(filter(None, (part["fresh_until"] for part in lists)), default="")

@@ -43,7 +43,7 @@ class BatchRun:
 
     def is_planned_first(self, job: Job) -> bool:
         """Whether `job` waits for `admit`: a job that is alone holds its plan against the budget by itself."""
-        return len(self._series) > 1 and job in self._series
+        return len(self._series) > 1 and not job.operation.is_metadata
 
     def fault(self, job: Job) -> TapewatchError | None:
         """What planning `job` with the others ran into."""
