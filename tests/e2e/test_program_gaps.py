@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from e2e_program import DAY, NOW, NOW_TS, Processes, Program, Sandbox, until
 
+from core.stores import migrate
 from core.windows import iso
 
 START, END = NOW_TS - NOW_TS % DAY - 70 * DAY, NOW_TS - NOW_TS % DAY - 10 * DAY
@@ -199,6 +200,15 @@ def test_a_repair_of_a_part_says_what_is_still_open(own: Damaged) -> None:
 
 
 @pytest.mark.slow
+def test_a_repair_runs_in_the_engine_that_holds_the_store(own: Damaged) -> None:
+    engine = own.program.engine()
+    summary = own.program("gaps", "repair", name("ETH-USD"), "--output", "json", code=0).json
+    assert (summary["requests"], summary["repair"]["bars_closed"]) == (1, 7)
+    assert len(own.program("gaps", "list", "--output", "json", code=0).json) == len(GAPS) - 2
+    engine.end()
+
+
+@pytest.mark.slow
 def test_what_was_seen_twice_takes_a_word_more(own: Damaged) -> None:
     confirmed = f"sightings = 2, next_check = {4 * 10**9}"
     change(own.program, f"UPDATE gap SET {confirmed} WHERE cause = 'market_silent'", "DELETE FROM failed_fetch")
@@ -335,3 +345,17 @@ def test_pruning_says_what_would_go_and_does_it_when_told(own: Damaged) -> None:
     ltc = ("spot_ohlcv", "--market", "kraken", "--instrument", "LTC-USD", "--start", day(0), "--end", day(30))
     planned = own.program(*ltc, "--dry_run", "--output", "json", code=0).json
     assert (planned["requests"], own.recovered.since(mark)) == (0, [])
+
+
+@pytest.mark.slow
+def test_a_store_of_an_older_version_is_read_by_nobody_until_a_run_has_mended_it(tapewatch: Program) -> None:
+    with closing(sqlite3.connect(tapewatch.db, isolation_level=None)) as db:
+        migrate._apply(db, migrate.migrations()[0], 0)
+    before = tapewatch.db.read_bytes()
+    for command in (("gaps", "list"), ("why", name("BTC-USD")), ("series", "list"), ("quarantine", "list")):
+        said = tapewatch(*command, code=2).sentence
+        assert str(tapewatch.db) in said
+        assert "any run that ingests brings it up to date" in said
+    assert tapewatch.db.read_bytes() == before
+    tapewatch.ingest("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", *SPAN)
+    assert tapewatch("gaps", "list", code=0).out == "no gaps\n"
