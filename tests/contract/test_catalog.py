@@ -214,6 +214,25 @@ async def test_a_new_symbol_and_a_new_name_at_once(book: Book) -> None:
     assert told(written) == [("symbol", "BTC-USD", "exchange_symbol")]
 
 
+async def test_of_instruments_of_the_same_assets_the_symbol_tells_which_is_which(book: Book) -> None:
+    same = {"base_id": 1, "quote_id": 5}
+    await book.answer(pair("BTC-USD", "A", **same), pair("XBT-USD", "B", **same))
+    written = await book.answer(pair("YY-USD", "B", **same), pair("XX-USD", "A", **same))
+    assert sorted(told(written)) == [("renamed", "XX-USD", "instrument"), ("renamed", "YY-USD", "instrument")]
+    old = await book.query("SELECT old, new FROM metadata_change ORDER BY new")
+    assert old == [('"BTC-USD"', '"XX-USD"'), ('"XBT-USD"', '"YY-USD"')]
+
+
+async def test_what_comes_back_under_a_new_name_is_still_itself(book: Book) -> None:
+    await book.answer(BTC, pair("MATIC-USD", "M"))
+    stored = await book.series("MATIC-USD")
+    await book.answer(BTC)
+    assert told(await book.answer(BTC, pair("POL-USD", "M"))) == [
+        ("back", "POL-USD", "is_listed"), ("renamed", "POL-USD", "instrument"),
+    ]  # fmt: skip
+    assert (await book.series("POL-USD")).id == stored.id
+
+
 async def test_there_and_back_again(book: Book) -> None:
     """A name that an instrument gets back is no old name any more."""
     old, new = pair("MATIC-USD", "M"), pair("POL-USD", "M")

@@ -214,7 +214,7 @@ async def test_a_refreshed_list_takes_the_place_of_the_cached_one(kit: Kit) -> N
     kit.source.listed = {"kraken": [listed("BTC-USD"), listed("ETH-USD")]}
     await lists(kit, "spot_instruments", market="kraken", full_refresh=True)
     job = await days(kit, listed("BTC-USD"), listed("ETH-USD"), instrument="ETH-USD")
-    assert (job.state, job.counters.metadata_requests) == ("complete", 0)
+    assert (job.state, job.counters.metadata_requests, job.counters.requests) == ("complete", 0, 1)
 
 
 async def test_without_caching_the_vendor_is_asked(kit: Kit) -> None:

@@ -380,6 +380,15 @@ def test_a_dead_series_is_swept_once_then_costs_nothing() -> None:
     assert Window(last, last + D) in plan_series(ask, young, POLICY, NOW).runs
 
 
+def test_a_dead_series_waits_for_its_last_bar_to_close() -> None:
+    ask = wanted(listed=TODAY - 90 * D, last=TODAY + 7, is_dead=True)
+    stored = state(covered=(covered(TODAY - 90 * D, TODAY - D),), unsettled=(Window(TODAY - 2 * D, TODAY - D),))
+    assert plan_series(ask, stored, POLICY, NOW).runs == ()
+    assert plan_series(ask, stored, POLICY, NOW + D).runs == (Window(TODAY - 2 * D, TODAY + D),)
+    assert plan_series(ask, stored, replace(POLICY, full_refresh=True), NOW).runs != ()
+    assert plan_series(ask, state(), POLICY, NOW).runs != ()
+
+
 def test_what_was_pruned_is_not_bought_again() -> None:
     known = state(history_start=TODAY - 900 * D, pruned_before=TODAY - 30 * D + 1)
     plan = plan_series(wanted(start=TODAY - 900 * D), known, POLICY, NOW)
