@@ -23,8 +23,7 @@ from core.failpoints import failpoint
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST
 from core.sources import AssetPage, Exchange, Instrument, Listing, RejectedRow, Row
 from core.sources.listing import asset_page, exchange_of, instrument_of
-from core.stores.catalog import ListingCommit, ListingWritten, StoredList
-from core.stores.catalog_sql import page_of
+from core.stores.catalog import ListingCommit, ListingWritten, StoredList, page_of
 from core.text import clean
 
 T = TypeVar("T")

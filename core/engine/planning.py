@@ -17,7 +17,7 @@ from core.errors import ConfigError
 from core.operations import Operation, named_series, regex_of
 from core.planner import ListPlan, Plan, Policy, SeriesPlan, Wanted, plan_series
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, TOP_LIST, TOP_LIST_PAGE
-from core.stores.catalog_sql import page_of
+from core.stores.catalog import page_of
 
 Known = dict[SeriesKey, SeriesState]
 

@@ -8,6 +8,7 @@ from core.coverage import SeriesState
 from core.datasets import SeriesKey
 from core.sources import Listing, Row
 from core.stores.changes import Change, Entity
+from core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,12 @@ class ListedChange(NamedTuple):
     old: str | None
     new: str | None
     run_id: str
+
+
+def page_of(key: SeriesKey) -> Window:
+    """The place of a list among the pages it is asked for in."""
+    page = int(key.instrument or 1)
+    return Window(page, page + 1)
 
 
 class Lists(Protocol):

@@ -21,10 +21,11 @@ from core.stores.catalog import (
     Recorded,
     Reuse,
     StoredList,
+    page_of,
 )
 from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
 from core.stores.window_sql import forget_failed, transaction
-from core.windows import Window, iso
+from core.windows import iso
 
 BELIEVED_SHARE = 0.5
 DOUBTED_FROM = 20
@@ -54,12 +55,6 @@ def write_listing(db: sqlite3.Connection, commit: ListingCommit, now: int) -> Li
         reused=tuple(writer.reused),
         kept=tuple(writer.kept),
     )
-
-
-def page_of(key: SeriesKey) -> Window:
-    """The place of a list among the pages it is asked for in."""
-    page = int(key.instrument or 1)
-    return Window(page, page + 1)
 
 
 @dataclass(frozen=True, slots=True)
