@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_kit import FUNDING, FUTURES, INDEX, INTEREST, NOW, OPTIONS, SPOT, UNITS, get
+from wire_kit import FUNDING, FUTURES, INDEX, INTEREST, NOW, OPTIONS, SPOT, UNITS, get
 
 from core.datasets import DATASETS, SeriesKey
 from core.monitoring.quality import check_page

@@ -5,7 +5,7 @@ import io
 from itertools import pairwise
 
 import pytest
-from sandbox_kit import FUNDING, FUTURES, INDEX, INTEREST, NOW, OPTIONS, SPOT, UNITS, data, error, get
+from wire_kit import FUNDING, FUTURES, INDEX, INTEREST, NOW, OPTIONS, SPOT, UNITS, data, error, get
 
 from core.sandbox.gate import Gate
 

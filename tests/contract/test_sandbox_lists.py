@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sandbox_kit import NOW, OPTIONS, data, error, get
+from wire_kit import NOW, OPTIONS, data, error, get
 
 from core.references import ASSET, EXCHANGE, FUTURES_INSTRUMENT, SPOT_INSTRUMENT
 from core.sandbox.exchanges import grade

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sandbox_kit import FUNDING, FUTURES, INTEREST, NOW, OPTIONS, UNITS, data, error, get
+from wire_kit import FUNDING, FUTURES, INTEREST, NOW, OPTIONS, UNITS, data, error, get
 
 from core.datasets import DATASETS
 from core.sandbox.gate import Gate

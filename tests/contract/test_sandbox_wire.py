@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sandbox_kit import FUTURES, INDEX, NOW, OPTIONS, SPOT, data, error, get
+from wire_kit import FUTURES, INDEX, NOW, OPTIONS, SPOT, data, error, get
 
 from core import records
 from core.datasets import DATASETS
