@@ -14,7 +14,7 @@ from core.errors import Malformed, NothingBefore
 from core.failpoints import failpoint
 from core.planner import PROBE, RECHECK_HORIZON_SECONDS, Fetch, SeriesPlan
 from core.sources import Page, RejectedRow, Source
-from core.stores import Commit, Store, Written
+from core.stores import FINAL, Commit, Store, Written
 from core.windows import Grain, Window, clip, intersect, iso, subtract
 
 PAGES_IN_MEMORY = 8
@@ -141,7 +141,7 @@ def make_commit(request: Request, page: Page, checked: CheckedPage, sent_at: int
 
 def settled_before(now: int, grain: Grain, *, is_dead: bool) -> int:
     """Bars that begin before this are final: the vendor revises no bar that closed longer ago, nor a dead one."""
-    return 2**62 if is_dead else grain.floor(now - RECHECK_HORIZON_SECONDS)
+    return FINAL if is_dead else grain.floor(now - RECHECK_HORIZON_SECONDS)
 
 
 def _is_newest_page(request: Request, closed_before: int) -> bool:

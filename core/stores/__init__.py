@@ -16,6 +16,8 @@ from core.stores.selection import Selection
 from core.text import shown_url
 from core.windows import GRAINS, Grain, Window
 
+FINAL = 2**62
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -24,9 +26,9 @@ class Commit:
     `rows` are tuples `(ts, *values)` in the order of `columns`, one per ts, ascending; bars that start
     before `closed_before` are closed. `sent_at` (milliseconds) orders answers: a row that came from a
     later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds; bars that
-    begin at or after `settled_before` are too young to count as final. `is_page` says that the newest bars
-    were read as a full page, `audits` that the window belongs to the rolling audit; `accepted` are records of
-    the quarantine that turn out to be right.
+    begin at or after `settled_before` are too young to count as final; FINAL says that all are. `is_page` says that
+    the newest bars were read as a full page, `audits` that the window belongs to the rolling audit; `accepted`
+    are records of the quarantine that turn out to be right.
     """
 
     series: SeriesState
@@ -44,7 +46,7 @@ class Commit:
     constants: dict[str, Any] = field(default_factory=dict)
     history_start: int | None = None
     run_id: str = ""
-    settled_before: int = 2**62
+    settled_before: int = FINAL
     is_page: bool = False
     audits: bool = False
     accepted: Sequence[int] = ()
@@ -52,6 +54,11 @@ class Commit:
     @property
     def grain(self) -> Grain:
         return GRAINS[self.series.key.interval]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is read again: the instrument is dead, and what it left out stays as it is."""
+        return self.settled_before == FINAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from core.coverage import Covered, SeriesState, without_prehistory
+from core.coverage import Covered, SeriesState
 from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
@@ -24,6 +24,7 @@ from core.sources import RejectedRow
 from core.stores import Commit, Damaged, RunRecord, RunSeries, Written, sqlite_path
 from core.stores.catalog_sql import describe_series
 from core.stores.explain_sql import write_causes
+from core.stores.gap_sql import read_gaps, settle_start
 from core.stores.house_sql import drop, prune
 from core.stores.migrate import check, check_current, migrate, migrations
 from core.stores.quarantine_sql import ALL, Quarantined, quarantined
@@ -32,9 +33,7 @@ from core.stores.sqlite_bars import SQLiteBars
 from core.stores.sqlite_lists import SQLiteLists
 from core.stores.window_sql import (
     QUARANTINE,
-    read_gaps,
     read_unsettled,
-    replace_gaps,
     transaction,
     write_failed,
     write_window,
@@ -285,15 +284,7 @@ def _quarantine(
 
 def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
     with transaction(db):
-        changed = db.execute(
-            "UPDATE series SET history_start = ?1 WHERE id = ?2 AND coalesce(first_bar, ?1) >= ?1", (first, series_id)
-        )
-        if changed.rowcount == 0:
-            return False
-        before = read_gaps(db, series_id, Window(FOREVER.start, first))
-        replace_gaps(db, series_id, before, without_prehistory(before, first))
-        db.execute('DELETE FROM failed_fetch WHERE series_id = ? AND "end" <= ?', (series_id, first))
-    return True
+        return settle_start(db, series_id, first)
 
 
 def _unexplained_gaps(db: sqlite3.Connection, data_type: str, interval: str) -> int:

@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from core.coverage import Absence, Covered, Gap, SeriesState, missing, sight, unsettle, without_prehistory
+from core.coverage import Covered, SeriesState, missing, sight, unsettle, without_prehistory
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit, Written
+from core.stores.gap_sql import read_gaps, replace_gaps, settle_start
 from core.stores.schema import BOOKKEEPING, group_names, select_range, touch, upsert
 from core.windows import Window, intersect, merge, subtract
 
@@ -26,6 +27,8 @@ WIDENED = (
     'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = max("end", excluded."end")'
 )
 LATEST = 2**62
+# A bar that was read too young and is passed over by later answers is asked for so much longer.
+PASSED_OVER_SECONDS = 86_400
 
 
 @contextmanager
@@ -51,17 +54,20 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
         failpoint("tx_rows")
         quarantined = _write_quarantine(db, commit)
         failpoint("tx_quarantine")
+        passed_over = _passed_over(db, commit)
         if commit.covered:
-            _write_widened(db, commit, commit.covered, counts["inserted"])
-            cover(db, commit.series.id, ",".join(commit.groups), commit.covered)
-            _write_unsettled(db, commit, commit.covered)
+            for answered in subtract([commit.covered], [] if commit.is_last else passed_over):
+                _write_widened(db, commit, answered, counts["inserted"])
+                cover(db, commit.series.id, ",".join(commit.groups), answered)
+            _write_unsettled(db, commit, commit.covered, passed_over)
         forget_failed(db, commit.series.id, commit.window)
-        _write_gaps(db, commit)
+        _write_gaps(db, commit, passed_over)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
+        is_begun = commit.history_start is not None and settle_start(db, commit.series.id, commit.history_start)
         failpoint("tx_cursor")
     has_constants = commit.series.has_constants or bool(commit.constants)
     state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=has_constants)
-    if commit.history_start is not None:
+    if is_begun:
         state = replace(state, history_start=commit.history_start)
     return Written(state=state, quarantined=quarantined, **counts)
 
@@ -204,7 +210,6 @@ def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
     return set(groups) - {group for group, value in zip(groups, old[3:], strict=True) if value is not None}
 
 
-GAP_FIELDS = ("cause", "sightings", "first_seen", "last_seen", "next_check", "evidence")
 QUARANTINE = (
     'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start, reason, raw) "
@@ -249,13 +254,16 @@ def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inse
             db.execute(WIDENED, record)
 
 
-def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window) -> None:
+def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window, passed_over: list[Window]) -> None:
+    """What is final from now on, and what is not; bars that the answer passed over are as young as they were."""
     where = (commit.series.id, covered.end, covered.start)
     found = db.execute(
         'SELECT start, "end" FROM unsettled WHERE series_id = ? AND start <= ? AND "end" >= ?', where
     ).fetchall()
     before = [Window(*row) for row in found]
-    after = unsettle(before, covered, commit.settled_before)
+    waited_for = Window(commit.settled_before - PASSED_OVER_SECONDS, LATEST)
+    kept = intersect(intersect(before, passed_over), [waited_for])
+    after = merge([*unsettle(before, covered, commit.settled_before), *kept])
     if before == after:
         return
     db.executemany(
@@ -311,31 +319,16 @@ def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> No
             db.executemany("INSERT INTO coverage VALUES (?, ?, ?, ?)", [(*where[:2], *window) for window in rest])
 
 
-def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Gap]:
-    """The gaps that overlap `window`."""
-    found = db.execute(
-        'SELECT start, "end", cause, sightings, first_seen, last_seen, next_check, evidence FROM gap '
-        'WHERE series_id = ? AND start < ? AND "end" > ?',
-        (series_id, window.end, window.start),
-    )
-    return [Gap(Window(row[0], row[1]), *row[2:]) for row in found]
-
-
-def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], after: list[Gap]) -> None:
-    for gap in before:
-        db.execute("DELETE FROM gap WHERE series_id = ? AND start = ?", (series_id, gap.window.start))
-    db.executemany(
-        "INSERT INTO gap VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(series_id, *gap.window, *(getattr(gap, name) for name in GAP_FIELDS)) for gap in after],
-    )
-
-
-def _write_gaps(db: sqlite3.Connection, commit: Commit) -> None:
+def _write_gaps(db: sqlite3.Connection, commit: Commit, passed_over: list[Window]) -> None:
     before = read_gaps(db, commit.series.id, commit.window)
     if not before and not commit.absences:
         return
     answered = commit.covered or commit.window
-    after = sight(before, answered, _not_stored(db, commit), commit.known_at)
+    # A stored bar is no gap, whatever an answer leaves out.
+    absences = [
+        absence._replace(window=rest) for absence in commit.absences for rest in subtract([absence.window], passed_over)
+    ]
+    after = sight(before, answered, absences, commit.known_at)
     _uncover(db, commit, subtract([gap.window for gap in before], [gap.window for gap in after]))
     # Another window of the series may have settled the start since this one was asked for.
     [start] = db.execute("SELECT history_start FROM series WHERE id = ?", (commit.series.id,)).fetchone()
@@ -344,15 +337,11 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit) -> None:
     replace_gaps(db, commit.series.id, before, after)
 
 
-def _not_stored(db: sqlite3.Connection, commit: Commit) -> list[Absence]:
-    """The absences of an answer without the slots that another answer filled: a stored bar is no gap."""
+def _passed_over(db: sqlite3.Connection, commit: Commit) -> list[Window]:
+    """Closed bars that are stored, though this answer has no usable row for them."""
     query = f"SELECT ts FROM {commit.dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ? AND closed"
-    left: list[Absence] = []
-    for absence in commit.absences:
-        found = db.execute(query, (commit.series.id, *absence.window)).fetchall()
-        bars = [Window(ts, ts + commit.grain.seconds) for (ts,) in found]
-        left += [absence._replace(window=rest) for rest in subtract([absence.window], bars)]
-    return left
+    found = (ts for absence in commit.absences for (ts,) in db.execute(query, (commit.series.id, *absence.window)))
+    return merge(Window(ts, ts + commit.grain.seconds) for ts in found)
 
 
 def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tuple[int | None, int]:
@@ -365,15 +354,14 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
         "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
         "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
         # Only what joins the audited part moves it on, in whatever order its pages come.
-        "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END, "
-        f"history_start = coalesce(?, history_start){constants} WHERE id = ? RETURNING last_bar, rows, blocked",
+        "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END"
+        f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked",
         (
             inserted,
             *([max(closed, default=None)] * 2),
             *([min(closed, default=None)] * 2),
             *(commit.is_page, commit.known_at, commit.audits, commit.known_at),
             *(commit.audits, commit.window.start, commit.window.start, commit.window.end),
-            commit.history_start,
             *(commit.constants[name] for name in names),
             commit.series.id,
         ),
