@@ -9,13 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from core.coverage import Gap
+from core.coverage import DELISTED, Gap
 from core.windows import Grain, Window, iso
 
 VENDOR_SHORT_PAGE = "vendor_short_page"
 INSTRUMENT_SILENT = "instrument_silent"
 MARKET_SILENT = "market_silent"
-DELISTED = "delisted"
 REJECTED_ROWS = "rejected_rows"
 FAILED_FETCH = "failed_fetch"
 UNKNOWN = "unknown"

@@ -16,6 +16,7 @@ from core.windows import Grain, Window, clip, intersect, merge, subtract
 SAME_SIGHTING_SECONDS = 1_800
 FIRST_RECHECK_SECONDS = 3_600
 CONFIRMED_RECHECK_SECONDS = 7 * 86_400
+DELISTED = "delisted"
 
 
 class Covered(NamedTuple):
@@ -45,6 +46,11 @@ class Gap:
     @property
     def is_confirmed(self) -> bool:
         return self.sightings > 1
+
+    @property
+    def is_explained(self) -> bool:
+        """Confirmed, or after the end of its instrument, which the vendor's metadata tell of."""
+        return self.is_confirmed or self.cause == DELISTED
 
 
 class Absence(NamedTuple):

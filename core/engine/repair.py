@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.causes import DELISTED
-from core.coverage import Gap
+from core.coverage import DELISTED, Gap
 from core.engine.tools import Tools
 from core.errors import ConfigError
 from core.operations import Operation, named_series

@@ -102,7 +102,7 @@ class HistoryWork:
             if not intersect([gap.window], [_series_plan(entry).span]):
                 continue
             self._job.counters.gaps_open += 1
-            unexplained += not gap.is_confirmed
+            unexplained += not gap.is_explained
             self._tools.bus.publish(
                 GapFound(
                     job=self._job.id,

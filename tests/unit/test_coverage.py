@@ -142,3 +142,9 @@ def test_without_prehistory_cuts_at_the_start() -> None:
     assert without_prehistory(gaps, 120) == [replace(gaps[1], window=W(120, 180)), gaps[2]]
     assert without_prehistory(gaps, 0) == gaps
     assert without_prehistory(gaps, 300) == []
+
+
+def test_what_is_gone_with_its_instrument_is_explained_at_first_sight_other_causes_are_not() -> None:
+    assert new_gap(60, 120, "delisted").is_explained
+    assert not new_gap(60, 120, "market_silent").is_explained
+    assert replace(new_gap(60, 120, "market_silent"), sightings=2).is_explained
