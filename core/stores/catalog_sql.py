@@ -99,8 +99,8 @@ class _Writer:
     def match(self) -> Matched:
         listed = sum(entity.is_listed for entity in self._known)
         came = len(self._listing.rows) + len(self._listing.unreadable)
-        is_doubtful = not self._reference.paged and listed >= DOUBTED_FROM and came < BELIEVED_SHARE * listed
-        if is_doubtful and not self._commit.is_trusted:
+        is_cut = came < BELIEVED_SHARE * listed if listed >= DOUBTED_FROM else listed > 1 and not came
+        if is_cut and not self._reference.paged and not self._commit.is_trusted:
             raise Malformed(
                 f"{self._commit.series.key}: {came} entries where {listed} were listed: this cannot be the whole list; "
                 "if it is, --full_refresh says so",

@@ -348,14 +348,14 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
-    row: tuple[int | None, int, str | None] | None = db.execute(
+    row: tuple[Any, ...] | None = db.execute(
         "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
         "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
         "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
         "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
         # Only what joins the audited part moves it on, in whatever order its pages come.
         "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END"
-        f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked",
+        f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked, instrument, exchange_symbol",
         (
             inserted,
             *([max(closed, default=None)] * 2),
@@ -368,9 +368,12 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     ).fetchone()
     if row is None:
         raise StoreError(f"{commit.series.key} is not stored any more")
-    last_bar, rows, blocked = row
+    last_bar, rows, blocked, *names_now = row
     if blocked is not None:
         raise Rejected(f"{commit.series.key} is blocked: {blocked}")
+    if commit.series.key.instrument not in names_now:
+        # Its old name may be another one's by now, and this answer about that one.
+        raise Rejected(f"{commit.series.key} is called {names_now[0]} since the job began: run it again")
     if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
         _rename(db, commit.series, mapped)
     return last_bar, rows

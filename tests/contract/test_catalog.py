@@ -182,6 +182,15 @@ async def test_a_list_that_lost_most_of_itself_is_not_believed(book: Book) -> No
     assert len((await book.answer(many[0], is_trusted=True)).changes) == 14
 
 
+async def test_an_empty_list_is_not_believed_where_some_were_listed(book: Book) -> None:
+    assert (await book.answer()).changes == ()
+    await book.answer(BTC, pair("ETH-USD"))
+    with pytest.raises(Malformed, match="0 entries where 2 were listed"):
+        await book.answer()
+    assert len((await book.answer(is_trusted=True)).changes) == 2
+    assert (await book.answer()).changes == ()
+
+
 # --- names
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from engine_kit import NOW, Kit
+from engine_kit import NOW, Kit, ask
 
 from core.cache.memory import MemoryCache
 from core.datasets import SeriesKey
@@ -395,3 +395,30 @@ async def test_a_grade_costs_one_list_and_an_hour_nothing_more(kit: Kit) -> None
     assert asked(kit) == ["exchange_metadata", "spot_instruments", "asset_metadata", "history BTC-USD"]
     assert job.state == "complete"
     assert (await kit.run(graded)).counters.metadata_requests == 0
+
+
+async def test_names_that_are_swapped_while_a_job_runs_join_no_two_assets(kit: Kit) -> None:
+    """Answers to questions by a name that is another one's by now are not stored."""
+    old, young = {"base_id": 40, "first": NOW - DAY}, {"base_id": 41, "first": NOW - DAY}
+    candles = ask(instrument="/LUN/", start=None, end=None)
+    kit.source.listed = {"kraken": [listed("LUNA-USD", "L1", **old), listed("LUNA2-USD", "L2", **young)]}
+    kit.source.first = NOW - DAY
+    kit.source.latency = lambda: 10.0
+    kit.source.script = lambda call: Rejected("asked before") if call.what == "history" else None
+    await kit.run(candles)  # so that the series are there
+    kit.source.script = lambda _call: None
+    running = asyncio.create_task(kit.run(candles))
+    await kit.clock.sleep(5)
+    kit.source.latency = lambda: 1.0
+    kit.source.listed = {"kraken": [listed("LUNC-USD", "L1", **old), listed("LUNA-USD", "L2", **young)]}
+    await lists(kit, "spot_instruments", market="kraken", full_refresh=True)
+    job = await running
+    assert sorted(text.partition(": ")[2] for text in job.errors) == [
+        f"spot_ohlcv/kraken/{before}/1m is called {now} since the job began: run it again"
+        for before, now in (("LUNA-USD", "LUNC-USD"), ("LUNA2-USD", "LUNA-USD"))
+    ]
+    assert await kit.query("SELECT count(*) FROM spot_ohlcv") == [(0,)]
+    assert (await kit.run(candles)).state == "complete"
+    assert await kit.query("SELECT instrument, rows FROM series WHERE interval <> '' ORDER BY 1") == [
+        ("LUNA-USD", 1_441), ("LUNC-USD", 1_441),
+    ]  # fmt: skip
