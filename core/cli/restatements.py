@@ -27,9 +27,10 @@ def restatements(
     from core.stores.reading import reading  # noqa: PLC0415
     from core.windows import iso, parse_since  # noqa: PLC0415
 
-    after = parse_since(since, time.time())
     chosen, asked = selected(data_type, market, instrument, interval), keys(series)
     with reading(settings(announce=False).database) as reader:
+        # Changes are stamped with the vendor's time.
+        after = parse_since(since, reader.vendor_time(time.time()))
         found = reader.restated(replace(chosen, series=stored_keys(reader, asked)), after)
     rows = [
         {

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from core.coverage import Covered, SeriesState
+from core.coverage import DELISTED, Covered, SeriesState
 from core.datasets import SeriesKey
 from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
@@ -290,9 +290,9 @@ def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
 def _unexplained_gaps(db: sqlite3.Connection, data_type: str, interval: str) -> int:
     query = (
         "SELECT count(*) FROM gap JOIN series ON series.id = gap.series_id "
-        "WHERE data_type = ? AND interval = ? AND sightings = 1"
+        "WHERE data_type = ? AND interval = ? AND sightings = 1 AND cause <> ?"
     )
-    return int(db.execute(query, (data_type, interval)).fetchone()[0])
+    return int(db.execute(query, (data_type, interval, DELISTED)).fetchone()[0])
 
 
 def _journal(
