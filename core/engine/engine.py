@@ -179,7 +179,7 @@ class Engine:
         try:
             await self.flush()  # a run that is killed has been in the journal from its start
             await self._prerequisites(job, run, admitted)
-            async with self._turn(job), self._places:
+            async with self._turn(job), self._place(job):
                 job.waiting = ""
                 if objection := run.objection(job):
                     job.add_error(objection)
@@ -216,6 +216,12 @@ class Engine:
         if turn.locked():
             self._say_waiting(job, "for another job of this data type and interval")
         return turn
+
+    def _place(self, job: Job) -> asyncio.Semaphore:
+        """So many jobs run at once; a job waits for its turn first, so that it keeps no place from others."""
+        if self._places.locked():
+            self._say_waiting(job, "for a free place")
+        return self._places
 
     async def _conclude(self, job: Job) -> None:
         self._publish_progress(job)

@@ -64,6 +64,7 @@ async def test_jobs_of_different_data_types_run_side_by_side_and_others_wait(kit
         await until(kit, second, "running")
         assert (first.state, third.state, same.state) == ("running", "queued", "queued")
         assert "another job" in same.waiting
+        assert third.waiting == "for a free place"
         for job in (first, second, third, same):
             await running.wait(job)
         assert [job.state for job in (first, second, third, same)] == ["complete"] * 4
