@@ -54,6 +54,16 @@ class Wanted:
     is_dead: bool = False
 
 
+class Audit(NamedTuple):
+    """Pages of the stored history to be read again, and up to when (UTC epoch seconds) that is all that is due."""
+
+    windows: tuple[Window, ...] = ()
+    until: int | None = None
+
+
+NO_AUDIT = Audit()
+
+
 class Fetch(NamedTuple):
     """One call: `window` of `series`, and why.
 
@@ -78,7 +88,7 @@ class SeriesPlan:
     """The runs of missing work of one series, newest first.
 
     `span` is what was wanted, on the grid; `listed` the metadata's first bar, if known; `groups` what is
-    asked for, None for what the operation says.
+    asked for, None for what the operation says. Once all `audits` are read the audit is done up to `audited_at`.
     """
 
     series: SeriesState
@@ -90,6 +100,7 @@ class SeriesPlan:
     listed: int | None = None
     rechecks: tuple[Window, ...] = ()
     audits: tuple[Window, ...] = ()
+    audited_at: int | None = None
     is_dead: bool = False
     groups: tuple[str, ...] | None = None
 
@@ -229,10 +240,10 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
     backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)
     rechecks = intersect(series.unsettled, [span])
     due = intersect([gap.window for gap in series.gaps if gap.next_check <= now], [span])
-    audits = audit(past, series, policy, grain, now)
+    audits, audited_at = audit(past, series, policy, grain, now)
     newest = tail(span, grain, policy.recheck, now, is_page=_is_page_due(series, now))
     if wanted.is_dead and not backfill and not rechecks:
-        due, audits, newest = [], [], Window(span.end, span.end)
+        due, audits, newest = [], (), Window(span.end, span.end)
     runs = merge([*backfill, *due, *rechecks, *audits, newest])
     return SeriesPlan(
         series,
@@ -243,7 +254,8 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
         newest_first=policy.newest_first,
         listed=wanted.listed,
         rechecks=tuple(rechecks),
-        audits=tuple(audits),
+        audits=audits,
+        audited_at=audited_at,
         is_dead=wanted.is_dead,
     )
 
@@ -284,22 +296,25 @@ def _is_page_due(series: SeriesState, now: int) -> bool:
     return series.page_checked is not None and now - series.page_checked >= PAGE_CHECK_SECONDS
 
 
-def audit(past: Window, series: SeriesState, policy: Policy, grain: Grain, now: int) -> list[Window]:
+def audit(past: Window, series: SeriesState, policy: Policy, grain: Grain, now: int) -> Audit:
     """The pages of the stored history that are due to be read again, oldest first, round after round.
 
-    As many as the share of `audit_days` that has passed since the last one asks for; none before a series
-    has anything settled to audit.
+    As many as the share of `audit_days` that has passed since the last one asks for, the first time one; none
+    before a series has anything settled to audit.
     """
     if policy.audit_days is None or not past.seconds:
-        return []
+        return NO_AUDIT
     page = page_seconds(grain)
     pages_of_all = math.ceil(past.seconds / page)
-    elapsed = now - (series.audited_at or 0)
-    due = min(pages_of_all, elapsed * pages_of_all // (policy.audit_days * 86_400))
+    period = policy.audit_days * 86_400
+    since = now - period // pages_of_all - 1 if series.audited_at is None else series.audited_at
+    due = min(pages_of_all, (now - since) * pages_of_all // period)
+    # What is not yet a whole page is due later, not lost.
+    paid = since + due * period // pages_of_all if due < pages_of_all else now
     start = max(past.start, series.audit_from or past.start)
     start = past.start if start >= past.end else start
     chosen = clip(Window(start, start + due * page), past)
-    return intersect([chosen], [entry.window for entry in series.covered])
+    return Audit(tuple(intersect([chosen], [entry.window for entry in series.covered])), paid)
 
 
 def wanted_span(wanted: Wanted, series: SeriesState, grain: Grain, now: int) -> Window:

@@ -112,7 +112,7 @@ def afterwards(part: SeriesPlan, groups: tuple[str, ...], now: int) -> SeriesSta
         unsettled=tuple(unsettled),
         page_checked=now if _reads_newest_page(part, closed_before) else state.page_checked,
         audit_from=state.audit_from if audited is None else audited,
-        audited_at=state.audited_at if audited is None else now,
+        audited_at=state.audited_at if audited is None else part.audited_at,
     )
 
 

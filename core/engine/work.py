@@ -1,5 +1,6 @@
 """What differs between jobs of histories and jobs of reference lists. The runner does the rest for both."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from core.coverage import SeriesState
@@ -80,10 +81,18 @@ class HistoryWork:
         """Count the holes that are left; GapFound is said now, when no later answer can explain them."""
         await self._prune()
         entries = list(self._job.progress.values())
+        await self._move_audits_on(entries)
         states = [entry.state for entry in entries]
         await self._tools.store.explain(states)
         fresh = await self._tools.store.series(self._tools.source.name, [state.key for state in states])
         return sum(self._judge(entry, state) for entry, state in zip(entries, fresh, strict=True))
+
+    async def _move_audits_on(self, entries: Sequence[SeriesProgress]) -> None:
+        """Commits can tell only of the oldest page that it was audited: the others may come in any order."""
+        for entry in entries:
+            plan = _series_plan(entry)
+            if plan.audits and plan.audited_at and entry.windows_done == entry.windows_total:
+                await self._tools.store.audited(entry.state, plan.audits[-1].end, plan.audited_at)
 
     async def _prune(self) -> None:
         """Let go of bars that are older than is kept, by the vendor's clock and by no other."""

@@ -148,6 +148,10 @@ class Store(Lists, BarStore, Protocol):
         """
         ...
 
+    async def audited(self, series: SeriesState, until: int, at: int) -> None:
+        """All that the rolling audit was due up to the time `at` is read, in whatever order: it goes on at `until`."""
+        ...
+
     async def explain(self, series: Sequence[SeriesState]) -> None:
         """Write down why the gaps of these series are there, where nobody has told yet."""
         ...

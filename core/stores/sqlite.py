@@ -142,6 +142,9 @@ class SQLiteStore(SQLiteLists, SQLiteBars):
         is_settled = await self._db.run(_settle_start, series.id, first)
         return replace(series, history_start=first) if is_settled else None
 
+    async def audited(self, series: SeriesState, until: int, at: int) -> None:
+        await self._db.run(_audited, series.id, until, at)
+
     async def explain(self, series: Sequence[SeriesState]) -> None:
         await self._db.run(write_causes, [state.id for state in series])
 
@@ -285,6 +288,10 @@ def _quarantine(
 def _settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
     with transaction(db):
         return settle_start(db, series_id, first)
+
+
+def _audited(db: sqlite3.Connection, series_id: int, until: int, at: int) -> None:
+    db.execute("UPDATE series SET audit_from = ?, audited_at = ? WHERE id = ?", (until, at, series_id))
 
 
 def _unexplained_gaps(db: sqlite3.Connection, data_type: str, interval: str) -> int:

@@ -24,7 +24,7 @@ from core.errors import (
 from core.events import AlertChanged, GapFound, JobChanged, LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.limits import Backoff
 from core.sources import Instrument, Recorded
-from core.windows import MINUTE, Window, parse_time
+from core.windows import MINUTE, Window, iso, parse_time
 from tests.fakes import Call, Rows, bar
 
 KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
@@ -598,3 +598,21 @@ async def test_a_backoff_may_be_chosen(kit: Kit) -> None:
     kit.source.script = fail_always(Transient("no"))
     await kit.run(ask())
     assert len(kit.source.log) == 2
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_every_page_that_was_audited_counts_in_whatever_order_they_came(kit: Kit, order: str) -> None:
+    """Two pages a day of a history of seven: after four days all were read once more, and none much oftener."""
+    kit.make_tools(audit_days=4)
+    kit.source.first = NOW - 7 * 2_000 * 60
+    everything = ask(start=iso(kit.source.first), end=iso(NOW - 600), order=order)
+    await kit.run(everything)
+    await kit.run(everything)  # the audit begins with one page
+    read: list[int] = []
+    for _ in range(4):
+        await kit.clock.sleep(86_400)
+        before = len(kit.source.history_calls())
+        await kit.run(everything)
+        read += [call.window.start for call in kit.source.history_calls()[before:] if call.window]
+    assert len(set(read)) >= 6
+    assert len(read) <= 9

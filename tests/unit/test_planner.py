@@ -361,6 +361,12 @@ def test_the_audit_walks_over_all_of_the_history_and_begins_again() -> None:
     assert sum(window.seconds for window in read) >= 1.5 * first.seconds
 
 
+def test_an_audit_begins_with_one_page_whatever_there_is() -> None:
+    known = state("1m", history_start=0, covered=(covered(TODAY - 60 * D, TODAY),), page_checked=NOW)
+    [page] = plan_series(wanted("1m", start=TODAY - 60 * D), known, replace(POLICY, audit_days=20), NOW).audits
+    assert page.seconds == page_seconds(MINUTE)
+
+
 def test_no_audit_unless_asked_for_and_none_of_what_was_never_read() -> None:
     known = state("1m", history_start=0, covered=(covered(NOW - D, NOW - 300),))
     assert plan_series(wanted("1m", start=0), known, POLICY, NOW).audits == ()
