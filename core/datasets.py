@@ -13,7 +13,7 @@ from core.errors import ConfigError
 from core.records import Column
 from core.references import FUTURES_INSTRUMENTS, INDEX_INSTRUMENTS, REFERENCES, SPOT_INSTRUMENTS, Reference
 from core.text import clean
-from core.windows import DAY, HOUR, MINUTE, Grain
+from core.windows import DAY, GRAINS, HOUR, MINUTE, Grain
 
 PAGE_CAP = {DAY: 5_000, HOUR: 2_000, MINUTE: 2_000}
 SETTLE_SECONDS = {DAY: 305, HOUR: 305, MINUTE: 65}
@@ -85,10 +85,12 @@ class SeriesKey(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SeriesKey":
-        """Raises ConfigError unless `text` has the four parts."""
+        """Raises ConfigError unless `text` has the four parts, the first and the last of which exist."""
         parts = text.split("/")
         if len(parts) != 4 or parts[0] not in DATASETS:
             raise ConfigError(f"{clean(text)!r} is not a series; write data_type/market/instrument/interval")
+        if parts[3] not in GRAINS:
+            raise ConfigError(f"{clean(text)!r} is not a series; its last part is the interval: {', '.join(GRAINS)}")
         return cls(*parts)
 
 

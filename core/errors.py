@@ -16,6 +16,7 @@
     │   └── NothingBefore     the planner: no bar at or before the time asked for
     └── StoreError            the operator: the database cannot be used
         ├── StoreBusy         time: another engine holds it
+        ├── NotStored         the user: the store has no series of that name
         └── StoreRefused      the user: another origin, a newer version, a foreign file
 
 Errors of libraries are translated once, at the adapter that calls them, with `from`.
@@ -113,6 +114,12 @@ class StoreBusy(StoreError):
     """Another engine holds the database."""
 
     exit_code = 75
+
+
+class NotStored(StoreError):
+    """A series was named that the store does not have."""
+
+    exit_code = 2
 
 
 class StoreRefused(StoreError):

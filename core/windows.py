@@ -154,7 +154,12 @@ def parse_since(text: str, now: float) -> int:
 
     Raises ConfigError.
     """
-    return int(now) - parse_span(text) if _SPAN.fullmatch(text.strip()) else parse_time(text)
+    if _SPAN.fullmatch(text.strip()):
+        return int(now) - parse_span(text)
+    try:
+        return parse_time(text)
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or how long ago: 7d, 12h, 2w") from None
 
 
 def iso(ts: float) -> str:

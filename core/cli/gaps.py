@@ -6,7 +6,18 @@ import typer
 
 from core.cli.context import data, settings
 from core.cli.options import DryRun, LookOutput, MaxRequests, Output, OutputOption
-from core.cli.stored import DataTypes, Instruments, Intervals, Markets, as_json, keys, known, selected, several, show
+from core.cli.stored import (
+    DataTypes,
+    Instruments,
+    Intervals,
+    Markets,
+    as_json,
+    known,
+    named_in_store,
+    selected,
+    several,
+    show,
+)
 
 if TYPE_CHECKING:
     from core.stores.explain_sql import ExplainedGap, FailedWindow
@@ -92,9 +103,9 @@ def gaps_repair(
 
     from core.cli.repair import repair  # noqa: PLC0415
 
-    asked = keys(series)
-    chosen = selected(data_type, market, instrument, interval, series=asked)
-    code = asyncio.run(repair(settings(), chosen, output, every=everything, max_requests=max_requests, dry_run=dry_run))
+    loaded = settings()
+    chosen = selected(data_type, market, instrument, interval, named_in_store(loaded.database, series))
+    code = asyncio.run(repair(loaded, chosen, output, every=everything, max_requests=max_requests, dry_run=dry_run))
     if code:
         raise typer.Exit(code)
 

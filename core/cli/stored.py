@@ -62,8 +62,17 @@ def keys(names: Sequence[str] | None) -> "list[SeriesKey]":
 
 
 def stored_keys(reader: "Reader", asked: "Sequence[SeriesKey]") -> "tuple[SeriesKey, ...]":
-    """Their present names, each once. Raises StoreError for one that is not stored."""
+    """Their present names, each once. Raises NotStored for one that is not."""
     return tuple(dict.fromkeys(reader.find(key) for key in asked))
+
+
+def named_in_store(database: str, names: Sequence[str] | None) -> "tuple[SeriesKey, ...]":
+    """The present names of the series that `names` mean. Raises ConfigError, NotStored and StoreError."""
+    from core.stores.reading import reading  # noqa: PLC0415
+
+    asked = keys(names)
+    with reading(database) as reader:
+        return stored_keys(reader, asked)
 
 
 def several(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import typer
 
 from core.cli.context import settings
 from core.cli.options import DryRun, MaxRequests, Output, OutputOption
-from core.cli.stored import DataTypes, Instruments, Intervals, Markets, keys, selected
+from core.cli.stored import DataTypes, Instruments, Intervals, Markets, named_in_store, selected
 
 if TYPE_CHECKING:
     from core.windows import Window
@@ -58,15 +58,16 @@ def verify(
 
     if offline and reconcile:
         raise ConfigError("--offline asks nothing of the vendor, --reconcile does: choose one of them")
+    loaded = settings()
     request = Request(
-        selected(data_type, market, instrument, interval, series=keys(series)),
+        selected(data_type, market, instrument, interval, named_in_store(loaded.database, series)),
         _window(start, end),
         is_offline=offline,
         reconciles=reconcile,
         max_requests=max_requests,
         is_dry=dry_run,
     )
-    if code := asyncio.run(run(settings(), request, output)):
+    if code := asyncio.run(run(loaded, request, output)):
         raise typer.Exit(code)
 
 

@@ -16,7 +16,8 @@ def stored_series(db: sqlite3.Connection, selection: Selection) -> list[StoredSe
     """The selected series that hold closed bars, by name."""
     found = db.execute(
         "SELECT id, data_type, market, instrument, interval, first_bar, last_bar FROM series "
-        f"WHERE last_bar IS NOT NULL AND {selection.where} ORDER BY data_type, market, instrument, interval",
+        f"WHERE first_bar IS NOT NULL AND last_bar IS NOT NULL AND {selection.where} "
+        "ORDER BY data_type, market, instrument, interval",
         selection.values,
     )
     rows = [(row[0], SeriesKey(*row[1:5]), *row[5:]) for row in found]

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 from core.datasets import SeriesKey
-from core.errors import StoreError
+from core.errors import NotStored
 
 _NAMED = (
     "(series.instrument IN ({0}) OR series.exchange_symbol IN ({0}) "
@@ -70,10 +70,10 @@ def _places(names: tuple[str, ...]) -> str:
 def find_series(db: sqlite3.Connection, key: SeriesKey) -> int:
     """The id of a stored series by its present name first, then its exchange's own, then an old one.
 
-    Raises StoreError when there is none.
+    Raises NotStored when there is none.
     """
     one = Selection.one(key)
     found = db.execute(f"SELECT id FROM series WHERE {one.where}", one.values).fetchone()
     if found is None:
-        raise StoreError(f"{key} is not stored; see: tapewatch series list")
+        raise NotStored(f"{key} is not stored; see: tapewatch series list")
     return int(found[0])

@@ -121,6 +121,8 @@ MISTAKES = {
     "no time": (("restatements", "--since", "yesterday"), "not a date or time"),
     "no limits": (("series", "prune", "--yes"), "[retention]"),
     "half a series": (("why", "kraken"), "data_type/market/instrument/interval"),
+    "no interval": (("why", "spot_ohlcv/kraken/BTC-USD/2h"), "1d, 1h, 1m"),
+    "no length of time": (("changes", "--since", "3y"), "7d, 12h"),
 }
 
 
@@ -131,8 +133,9 @@ def test_a_mistake_is_a_sentence(damaged: Damaged, case: str) -> None:
 
 
 def test_a_series_that_is_not_stored_is_said_to_be_so(damaged: Damaged) -> None:
-    for command in (("gaps", "explain"), ("series", "show"), ("series", "drop")):
-        assert "is not stored" in damaged.program(*command, name("DOGE-USD"), code=3).sentence
+    commands = (("gaps", "explain"), ("gaps", "repair"), ("series", "show"), ("series", "drop"), ("verify",))
+    for command in commands:
+        assert "is not stored" in damaged.program(*command, name("DOGE-USD"), code=2).sentence
 
 
 def test_explaining_says_why_and_what_happens_next(damaged: Damaged) -> None:
@@ -320,6 +323,15 @@ def test_showing_a_series_explains_what_is_there(damaged: Damaged) -> None:
     detail = damaged.program("series", "show", name("BTC-USD"), "--output", "json", code=0).json
     assert (detail["rows"], detail.get("history_start")) == (56, None)
     assert [gap["cause"] for gap in detail["gap"]] == ["rejected_rows", "market_silent"]
+
+
+@pytest.mark.slow
+def test_series_without_a_bar_that_is_kept_can_be_verified(own: Damaged) -> None:
+    limit = {"TAPEWATCH_RETENTION__SPOT_OHLCV_1D": "1d"}
+    program = Program(own.program.processes, own.program.db, own.recovered, limit)
+    program("series", "prune", "--yes", code=0)
+    for how in ("--dry_run", "--offline"):
+        assert "0 series" in program("verify", how, code=0).out
 
 
 @pytest.mark.slow
