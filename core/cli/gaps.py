@@ -12,8 +12,9 @@ from core.cli.stored import (
     Intervals,
     Markets,
     as_json,
+    in_store,
+    keys,
     known,
-    named_in_store,
     selected,
     several,
     show,
@@ -103,8 +104,8 @@ def gaps_repair(
 
     from core.cli.repair import repair  # noqa: PLC0415
 
-    loaded = settings()
-    chosen = selected(data_type, market, instrument, interval, named_in_store(loaded.database, series))
+    asked, loaded = selected(data_type, market, instrument, interval, keys(series)), settings()
+    chosen = in_store(asked, loaded.database)
     code = asyncio.run(repair(loaded, chosen, output, every=everything, max_requests=max_requests, dry_run=dry_run))
     if code:
         raise typer.Exit(code)

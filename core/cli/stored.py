@@ -66,13 +66,14 @@ def stored_keys(reader: "Reader", asked: "Sequence[SeriesKey]") -> "tuple[Series
     return tuple(dict.fromkeys(reader.find(key) for key in asked))
 
 
-def named_in_store(database: str, names: Sequence[str] | None) -> "tuple[SeriesKey, ...]":
-    """The present names of the series that `names` mean. Raises ConfigError, NotStored and StoreError."""
+def in_store(chosen: "Selection", database: str) -> "Selection":
+    """`chosen` with the present names of its series. Raises NotStored and, without a store, StoreError."""
+    from dataclasses import replace  # noqa: PLC0415
+
     from core.stores.reading import reading  # noqa: PLC0415
 
-    asked = keys(names)
     with reading(database) as reader:
-        return stored_keys(reader, asked)
+        return replace(chosen, series=stored_keys(reader, chosen.series))
 
 
 def several(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import typer
 
 from core.cli.context import settings
 from core.cli.options import DryRun, MaxRequests, Output, OutputOption
-from core.cli.stored import DataTypes, Instruments, Intervals, Markets, named_in_store, selected
+from core.cli.stored import DataTypes, Instruments, Intervals, Markets, in_store, keys, selected
 
 if TYPE_CHECKING:
     from core.windows import Window
@@ -58,10 +58,11 @@ def verify(
 
     if offline and reconcile:
         raise ConfigError("--offline asks nothing of the vendor, --reconcile does: choose one of them")
+    chosen, window = selected(data_type, market, instrument, interval, keys(series)), _window(start, end)
     loaded = settings()
     request = Request(
-        selected(data_type, market, instrument, interval, named_in_store(loaded.database, series)),
-        _window(start, end),
+        in_store(chosen, loaded.database),
+        window,
         is_offline=offline,
         reconciles=reconcile,
         max_requests=max_requests,
