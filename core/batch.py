@@ -190,9 +190,11 @@ def _parse(path: Path) -> Any:
 
 def _text(path: Path, most: int) -> str:
     try:
+        if not path.exists():
+            raise ConfigError(f"{path}: there is no such file")
         if not path.is_file() or path.stat().st_size > most:
             raise ConfigError(f"{path}: not a regular file of at most {most // 2**20} MiB")
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # editors on Windows begin a file with a mark
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {clean(str(error))}") from error
 

@@ -259,7 +259,8 @@ def _fault_of_name(name: str, *, may_be_regex: bool) -> str:
             return ""
     except ConfigError as error:
         return str(error)
-    return "" if is_name(name) else f"{clean(name)!r} cannot be the name of a market or an instrument"
+    hint = "; a regular expression stands between slashes: /^BTC-/" if may_be_regex else ""
+    return "" if is_name(name) else f"{clean(name)!r} cannot be the name of a market or an instrument{hint}"
 
 
 def _fault_of_series(operation: Operation, name: str) -> str:

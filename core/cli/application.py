@@ -1,16 +1,21 @@
 """The Typer application: commands in panels, errors in one sentence, exit codes as promised."""
 
+import errno
+import re
 import sys
 import traceback
-from typing import Annotated
+from inspect import cleandoc
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 from click.exceptions import ClickException
 
 from core.cli import dash, ingest, look
 from core.cli.arguments import same_name, split_globals
 from core.cli.changes import changes
-from core.cli.context import remember, words
+from core.cli.context import leave, remember, words
 from core.cli.describe import describe
 from core.cli.export import EPILOG as EXPORT_EPILOG
 from core.cli.export import export
@@ -29,6 +34,20 @@ from core.cli.why import why
 from core.text import clean
 
 INGEST, LOOK, REPAIR, OPERATE, TRY = "Ingest", "Look", "Repair", "Operate", "Try"
+
+PLANNED = (*ingest.WORDS, "batch", "gaps", "verify")
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+class Argument(typer.core.TyperArgument):
+    """Typer 0.20 gives an argument its help before Click 8.5 takes it away again; here it has the last word."""
+
+    def __init__(self, *, help: str | None = None, **attributes: Any) -> None:  # noqa: A002 - Typer's name
+        super().__init__(help=help, **attributes)
+        self.help = help
+
+
+typer.main.TyperArgument = Argument  # type: ignore[attr-defined]
 
 app = typer.Typer(
     name="tapewatch",
@@ -91,7 +110,24 @@ app.command("sandbox", rich_help_panel=TRY, epilog=SANDBOX_EPILOG)(sandbox)
 )
 def plan(context: typer.Context, command: str) -> None:
     """Print what COMMAND with its options would ask for and cost: the same as its --dry_run."""
+    from core.errors import ConfigError  # noqa: PLC0415
+
+    if same_name(command) not in PLANNED:
+        raise ConfigError(f"plan {clean(command)}: choose a command that asks the vendor: {', '.join(PLANNED)}")
     app([command, *context.args, "--dry_run"], prog_name="tapewatch", standalone_mode=False)
+
+
+def _let_flow(group: typer.Typer) -> None:
+    """Help of several lines is cut to the terminal's width, not where the source was."""
+    for command in group.registered_commands:
+        paragraphs = cleandoc(command.help or (command.callback and command.callback.__doc__) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for part in group.registered_groups:
+        if part.typer_instance is not None:
+            _let_flow(part.typer_instance)
+
+
+_let_flow(app)
 
 
 def run(arguments: list[str]) -> int:
@@ -109,7 +145,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except ClickException as error:
-        words(f"error: {error.format_message()}\n{_help_hint(rest)}")
+        words(f"error: {_once(error.format_message())}\n{_help_hint(rest)}")
         code = 2
     except TapewatchError as error:
         words(f"error: {error}")
@@ -118,9 +154,22 @@ def run(arguments: list[str]) -> int:
         # The reader of our stdout went away; point it at nothing so that the exit flush is silent.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
     except Exception as defect:
-        words(f"error: a defect of tapewatch, please report it: {_where(defect)}")
+        words(f"error: {_of_output(defect) or f'a defect of tapewatch, please report it: {_where(defect)}'}")
         code = 3
     return code
+
+
+def _once(message: str) -> str:
+    """Click and Typer both suggest the nearest name."""
+    return re.sub(r"( Did you mean [^?]*\?)\1+", r"\1", message)
+
+
+def _of_output(defect: BaseException) -> str:
+    """In words, when stdout takes no more; files and databases say so themselves."""
+    if isinstance(defect, OSError) and defect.errno in FULL_DISK:
+        leave(sys.stdout)
+        return f"stdout cannot be written: {defect.strerror}"
+    return ""
 
 
 def _where(defect: BaseException) -> str:

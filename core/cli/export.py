@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 SECONDS_BETWEEN_LINES = 5.0
-EPILOG = (
-    "tapewatch export spot_ohlcv --interval 1h --market kraken --out bars.parquet\n\n"
-    "tapewatch export spot_ohlcv --interval 1m --partition_by market,month --format jsonl --out bars\n\n"
-    "tapewatch export spot_ohlcv --as_of 2025-06-01T12:00 --out then.csv"
-)
+EPILOG = """Examples:
+
+  tapewatch export spot_ohlcv --interval 1h --market kraken --out bars.parquet
+
+  tapewatch export spot_ohlcv --interval 1m --partition_by market,month --format jsonl --out bars
+
+  tapewatch export spot_ohlcv --as_of 2025-06-01T12:00 --out then.csv
+"""
 
 
 def export(

@@ -87,14 +87,15 @@ def epilog(name: str) -> str:
 
 def make_command(name: str) -> Callable[..., None]:
     """The command that ingests data type `name`, with the options that it takes and no others."""
-    own = {} if "interval" in OPTIONS[name] else o.METADATA_FLAGS
+    own, own_names = ({}, {}) if "interval" in OPTIONS[name] else (o.METADATA_FLAGS, o.METADATA_NAMES)
     flags = {option: own.get(option) or o.FLAGS[option] for option in o.FLAGS if option in OPTIONS[name]}
 
     def command(dry_run: bool, detach: bool, output: o.Output, **given: Any) -> None:
         from core.batch import Batch, with_series_files  # noqa: PLC0415
         from core.operations import make_operation  # noqa: PLC0415
 
-        operation = make_operation(with_series_files({"data_type": name, **given}, Path()))
+        called = {own_names.get(option, option): value for option, value in given.items()}
+        operation = make_operation(with_series_files({"data_type": name, **called}, Path()))
         _run(Batch(operations=(operation,)), output, dry_run=dry_run, detach=detach)
 
     command.__name__ = name
@@ -139,6 +140,8 @@ def batch(
     from core.errors import ConfigError  # noqa: PLC0415
 
     path = file or config
+    if file and config:
+        raise ConfigError(f"name one batch file, {file} or --config {config}")
     if path is None:
         raise ConfigError("name a batch file: tapewatch batch batch_config.json")
     given = read_batch(path).with_flags(

@@ -33,7 +33,7 @@ PairLimit = Annotated[
     typer.Option(
         "--pair_limit",
         "--asset_limit",
-        help="At most N series, best ranked first.",
+        help="At most N series, best ranked first. Default: 100 of spot, 50 of others.",
         rich_help_panel=SELECTION,
     ),
 ]
@@ -59,7 +59,7 @@ Instrument = Annotated[
         "--instruments",
         "--symbol",
         "--specific_instrument",
-        help="Instruments, by mapped or the exchange's own id.",
+        help="Instruments, by mapped or the exchange's own id, or by /REGEX/.",
         rich_help_panel=SELECTION,
     ),
 ]
@@ -92,7 +92,11 @@ ExchangeType = Annotated[
 ]
 Start = Annotated[
     str | None,
-    typer.Option("--start", help="UTC date or time, or 'listing'.", rich_help_panel=SELECTION),
+    typer.Option(
+        "--start",
+        help="UTC date or time, or 'listing'. Default: listing for 1d, 365 days for 1h, 7 for 1m.",
+        rich_help_panel=SELECTION,
+    ),
 ]
 End = Annotated[
     str | None,
@@ -182,6 +186,8 @@ FLAGS: dict[str, tuple[Any, Any]] = {
 }
 # What a flag is for metadata, where it means something else.
 METADATA_FLAGS: dict[str, tuple[Any, Any]] = {"pair_limit": (AssetLimit, None), "full_refresh": (RefreshAll, False)}
+# What metadata calls an option that has another name there, for what is said of its value.
+METADATA_NAMES = {"pair_limit": "asset_limit"}
 # How a command runs, whatever it does.
 COMMAND_FLAGS: dict[str, tuple[Any, Any]] = {
     "dry_run": (DryRun, False),

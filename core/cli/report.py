@@ -232,7 +232,7 @@ class _Bars:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[windows]}"),
             TextColumn("{task.fields[rows]:,} rows"),
             TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
@@ -243,12 +243,13 @@ class _Bars:
 
     def show(self, job: JobChanged) -> None:
         if job.job not in self._tasks:
-            self._tasks[job.job] = self._progress.add_task(job.title, total=None, rows=0, said="")
+            self._tasks[job.job] = self._progress.add_task(job.title, total=None, rows=0, windows="", said="")
         self._progress.update(
             self._tasks[job.job],
             completed=job.windows_done,
             total=job.windows_total or None,
             rows=job.rows_fetched,
+            windows=f"{job.windows_done}/{job.windows_total or '?'}",
             said=job.waiting or job.state,
         )
 

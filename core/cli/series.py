@@ -128,7 +128,7 @@ def series_prune(
     dry_run: Annotated[bool, typer.Option("--dry_run", help="Only print what would go, and exit 0.")] = False,
     output: LookOutput = Output.text,
 ) -> None:
-    """Delete the bars that are older than [retention] keeps. They stay covered, so they are not bought again."""
+    r"""Delete the bars that are older than \[retention] keeps. They stay covered, so they are not bought again."""
     import asyncio  # noqa: PLC0415
 
     from core.errors import ConfigError  # noqa: PLC0415

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from core.windows import Window
 
 LATEST = 2**62
-EPILOG = (
-    "tapewatch verify --offline    "
-    "tapewatch verify spot_ohlcv/kraken/BTC-USD/1m --start 2025-06-01 --end 2025-06-08    "
-    "tapewatch verify --reconcile --max_requests 20 --output json"
-)
+EPILOG = """Examples:
+
+  tapewatch verify --offline
+
+  tapewatch verify spot_ohlcv/kraken/BTC-USD/1m --start 2025-06-01 --end 2025-06-08
+
+  tapewatch verify --reconcile --max_requests 20 --output json
+"""
 SPANS = "Which bars"
 HOW = "Compared with what"
 

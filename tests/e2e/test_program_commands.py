@@ -29,6 +29,11 @@ MISTAKES = {
     "an unknown cache": (("spot_ohlcv", "--cache", "floppy:///a", "--dry_run"), "--cache"),
     "half a series": (("series", "show", "spot_ohlcv/kraken"), "data_type/market/instrument/interval"),
     "an unknown output": (("spot_ohlcv", "--output", "xml"), "xml"),
+    "two batch files": (("batch", "one.json", "--config", "two.json"), "one batch file"),
+    "a batch file's name": (("batch", "nowhere.json"), "there is no such file"),
+    "no assets": (("asset_metadata", "--asset_limit", "0"), "--asset_limit"),
+    "an expression without slashes": (("spot_ohlcv", "--instrument", "^BTC"), "between slashes"),
+    "a plan of what asks nothing": (("plan", "status"), "spot_ohlcv, futures_ohlcv"),
 }
 
 
@@ -47,6 +52,19 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(tapewatch: Program, name: str) 
     assert ended.out == ""
     assert market.since(mark) == []
     assert not tapewatch.db.exists()
+
+
+def test_the_nearest_command_is_suggested_once(tapewatch: Program) -> None:
+    for command in (("spot_ohlc",), ("series", "lst")):
+        assert tapewatch(*command, code=2).err.count("Did you mean") == 1
+
+
+def test_a_full_stdout_is_no_defect(tapewatch: Program) -> None:
+    with open("/dev/full", "w") as full:
+        ended = tapewatch.start("describe", stdout=full.fileno()).done()
+    assert ended.code == 3
+    assert "stdout cannot be written: No space left on device" in ended.err
+    assert "defect" not in ended.err
 
 
 def plan(tapewatch: Program, *command: str) -> Any:
@@ -162,6 +180,12 @@ def test_a_batch_file_of_another_kind(tapewatch: Program, tmp_path: Path, conten
     assert path in tapewatch("batch", path, code=2).sentence
 
 
+def test_a_batch_file_of_a_windows_editor(tapewatch: Program, tmp_path: Path) -> None:
+    path = tmp_path / "marked.json"
+    path.write_text(json.dumps([{"data_type": "exchange_metadata"}]), "utf-8-sig")
+    assert tapewatch("batch", str(path), "--dry_run", "--output", "json", code=0).json["metadata_requests"] == 2
+
+
 def test_a_failing_operation_stops_a_batch_unless_told_otherwise(tapewatch: Program, tmp_path: Path) -> None:
     span = {"start": "2025-05-01", "end": "2025-05-08"}
     operations = [
@@ -231,7 +255,7 @@ def test_dropping_a_series(tapewatch: Program) -> None:
     tapewatch("series", "drop", name, "--yes", code=0)
     assert tapewatch.store.one("SELECT count(*) FROM spot_ohlcv") == 7
     assert tapewatch.store.one("SELECT count(*) FROM coverage") == 1
-    assert name in tapewatch("series", "drop", name, "--yes", code=3).sentence
+    assert name in tapewatch("series", "drop", name, "--yes", code=2).sentence
     assert tapewatch.ingest("spot_ohlcv", *NAMED, *WEEK)["rows_inserted"] == 7
 
 
@@ -249,6 +273,9 @@ def test_help_is_there_and_light(tapewatch: Program) -> None:
     ended = tapewatch("futures-ohlcv", "--help", code=0)
     assert "--pair_limit" in ended.out
     assert "tapewatch futures_ohlcv --interval 1d" in ended.out
+    assert "old names too" in tapewatch("why", "--help", code=0).out
+    assert "[retention] keeps" in tapewatch("series", "prune", "--help", code=0).out
+    assert "100 of spot" in tapewatch("spot_ohlcv", "--help", code=0).out
     assert tapewatch("--version", code=0).out.startswith("tapewatch 0.")
     assert not tapewatch.db.exists()
 

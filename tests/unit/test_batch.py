@@ -137,7 +137,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     [
         ("", "cannot be read as JSON"),
         ("{", "cannot be read as JSON"),
-        ("\ufeff[]", "cannot be read as JSON"),
+        ("\ufeff[]", "write a list of operations"),
         ("[" * 100_000, "cannot be read as JSON"),
         ('[{"data_type": "spot_ohlcv", "interval": "1d", "interval": "1h"}]', "'interval' is given twice"),
         ("[]", "write a list of operations"),
