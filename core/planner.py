@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
 from core.datasets import DATASETS, SeriesKey, closed_until, page_seconds
-from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, merge, pages, subtract
+from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, pages, subtract
 
 RECHECK_HORIZON_SECONDS = 7_200
 PAGE_CHECK_SECONDS = 86_400
 EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
 BACKFILL, TAIL, GAP, PROBE, RECHECK, AUDIT = "backfill", "tail", "gap", "probe", "recheck", "audit"
 LISTING = "listing"
+_END = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class SeriesPlan:
     """The runs of missing work of one series, newest first.
 
     `span` is what was wanted, on the grid; `listed` the metadata's first bar, if known; `groups` what is
-    asked for, None for what the operation says. Once all `audits` are read the audit is done up to `audited_at`.
+    asked for, None for what the operation says; `richer` runs are of bars with more groups than that, which
+    are read with all of theirs. Once all `audits` are read the audit is done up to `audited_at`.
     """
 
     series: SeriesState
@@ -101,6 +103,7 @@ class SeriesPlan:
     rechecks: tuple[Window, ...] = ()
     audits: tuple[Window, ...] = ()
     audited_at: int | None = None
+    richer: tuple[Window, ...] = ()
     is_dead: bool = False
     groups: tuple[str, ...] | None = None
 
@@ -120,6 +123,15 @@ class SeriesPlan:
     @property
     def rows(self) -> int:
         return sum(self.grain.bars(run) for run in self.runs)
+
+    def groups_of(self, window: Window, asked: tuple[str, ...]) -> tuple[str, ...]:
+        """With which groups the page `window` is asked for when the operation says `asked`."""
+        asked = self.groups or asked
+        if not intersect([window], self.richer):
+            return asked
+        found = (entry.groups for entry in self.series.covered if intersect([entry.window], [window]))
+        known = frozenset(asked).union(*found)
+        return tuple(group for group in DATASETS[self.series.key.data_type].groups if group in known)
 
     def fetches(self) -> Iterator[Fetch]:
         """The calls, lazily, in order."""
@@ -244,11 +256,12 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
     newest = tail(span, grain, policy.recheck, now, is_page=_is_page_due(series, now))
     if wanted.is_dead and not backfill and not rechecks:
         due, audits, newest = [], (), Window(span.end, span.end)
-    runs = merge([*backfill, *due, *rechecks, *audits, newest])
+    richer = _richer(rechecks, series, policy, grain.floor(now - RECHECK_HORIZON_SECONDS), is_dead=wanted.is_dead)
+    usual = subtract([*backfill, *due, *rechecks, *audits, newest], richer)
     return SeriesPlan(
         series,
         span,
-        runs=tuple(reversed(runs)),
+        runs=tuple(sorted([*usual, *richer], reverse=True)),
         backfill=tuple(backfill),
         gaps=tuple(due),
         newest_first=policy.newest_first,
@@ -256,8 +269,21 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
         rechecks=tuple(rechecks),
         audits=audits,
         audited_at=audited_at,
+        richer=tuple(richer),
         is_dead=wanted.is_dead,
     )
+
+
+def _richer(
+    young: Sequence[Window], series: SeriesState, policy: Policy, final_before: int, *, is_dead: bool
+) -> list[Window]:
+    """Bars that were read too young with more groups than are asked for now, and are final by now.
+
+    A narrower answer would leave their other columns as they were then.
+    """
+    wider = [entry.window for entry in series.covered if not entry.groups <= set(policy.groups)]
+    final = young if is_dead else subtract(young, [Window(final_before, _END)])
+    return intersect(final, wider)
 
 
 def plan_repair(series: SeriesState, gaps: Sequence[Window], failed: Sequence[Window], now: int) -> SeriesPlan:

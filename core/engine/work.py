@@ -59,7 +59,7 @@ class HistoryWork:
         request = Request(
             fetch=fetch,
             dataset=operation.dataset,
-            groups=plan.groups or operation.dataset.parse_groups(operation.groups),
+            groups=plan.groups_of(fetch.window, operation.dataset.parse_groups(operation.groups)),
             state=entry.state,
             plan=plan,
             run_id=self._job.run_id,

@@ -255,14 +255,19 @@ def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inse
 
 
 def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window, passed_over: list[Window]) -> None:
-    """What is final from now on, and what is not; bars that the answer passed over are as young as they were."""
+    """What is final from now on, and what is not.
+
+    Bars that the answer passed over are as young as they were, as are those with groups that it did not have.
+    """
     where = (commit.series.id, covered.end, covered.start)
     found = db.execute(
         'SELECT start, "end" FROM unsettled WHERE series_id = ? AND start <= ? AND "end" >= ?', where
     ).fetchall()
     before = [Window(*row) for row in found]
-    waited_for = Window(commit.settled_before - PASSED_OVER_SECONDS, LATEST)
-    kept = intersect(intersect(before, passed_over), [waited_for])
+    waited_for = intersect(passed_over, [Window(commit.settled_before - PASSED_OVER_SECONDS, LATEST)])
+    known = _covered(db, commit.series.id, covered) if before else []
+    wider = [entry.window for entry in known if not entry.groups <= set(commit.groups)]
+    kept = intersect(before, [*waited_for, *wider])
     after = merge([*unsettle(before, covered, commit.settled_before), *kept])
     if before == after:
         return

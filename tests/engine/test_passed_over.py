@@ -1,11 +1,13 @@
 """Answers that leave out what is stored already, and starts of histories that cannot be: nothing is lost in silence."""
 
+import asyncio
+import random
 from typing import Any
 
 import pytest
 from engine_kit import NOW, Kit, ask
 
-from core.errors import Rejected
+from core.errors import Rejected, Transient
 from core.sources import Instrument, Recorded
 from core.windows import iso, parse_time
 from tests.accounts import assert_accounted
@@ -119,3 +121,60 @@ async def test_a_start_that_the_metadata_tells_explains_what_was_missing_before(
     assert await kit.query("SELECT history_start FROM series WHERE interval <> ''") == [(TEN_THIRTY,)]
     assert await kit.query("SELECT start FROM gap") == []
     await accounted(kit)
+
+
+async def test_a_narrow_read_leaves_what_it_did_not_ask_for_as_young_as_it_was(kit: Kit) -> None:
+    """One more call, once, with all groups that the bars have; what was never read so widely is not."""
+    start, end, ts = iso(NOW - 3_600), iso(NOW + 86_400), NOW - 1_800
+    await kit.run(ask(start=start, end=end, groups=WIDE))
+    await kit.clock.sleep(3 * 3_600)
+    kit.source.versions = {ts: 1}
+    assert (await kit.run(ask(start=start, end=end, groups=NARROW))).counters.requests == 2
+    assert await kit.query("SELECT ts FROM restatement") == [(ts,)]
+    assert await kit.query("SELECT max(ts) FROM spot_ohlcv WHERE volume IS NOT NULL AND closed") == [(NOW - 180,)]
+    await kit.clock.sleep(3 * 3_600)
+    assert (await kit.run(ask(start=start, end=end, groups=NARROW))).counters.requests == 1
+
+
+@pytest.mark.parametrize("case", range(8))
+async def test_no_late_revision_is_missed_whatever_answers_leave_out(kit: Kit, case: int, seed: int) -> None:
+    """Bars change up to 90 minutes late; runs are wide and narrow, side by side, killed, and badly answered."""
+    chance = random.Random(f"{seed}/{case}")
+    begin = NOW - 7_200
+    late = {ts: chance.choice([None, chance.randrange(5_400)]) for ts in range(begin, NOW + 5 * 86_400, 60)}
+
+    def truth() -> dict[int, int]:
+        now = kit.clock.wall()
+        return {ts: int(delay is not None and now - ts - 60 >= delay) for ts, delay in late.items() if ts < now}
+
+    def script(_call: Call) -> Any:
+        kit.source.versions = truth()
+        fate = chance.choice(["well", "well", "down", "short", "holes"])
+        if fate == "down":
+            return Transient("down")
+        kept = {"well": 1.0, "short": 1.0, "holes": 0.8}[fate]
+        cut = chance.random() if fate == "short" else 1.0
+        return lambda rows: [row for row in rows[: int(cut * len(rows))] if chance.random() < kept]
+
+    def read(*groups: str) -> Any:
+        times = {"start": iso(begin), "end": iso(NOW + 10 * 86_400)}
+        return kit.run(ask(**times, groups=chance.choice(groups), recheck=chance.choice([0, 3])))
+
+    kit.source.script = script
+    for _ in range(chance.randrange(5, 20)):
+        await kit.clock.sleep(chance.choice([600, 1_800, 1_800, 3_600, 18_000]))
+        runs = [asyncio.ensure_future(read(NARROW, WIDE)) for _ in range(chance.choice([1, 1, 2]))]
+        for _ in range(chance.choice([0, 0, chance.randrange(200)])):
+            await asyncio.sleep(0)
+        if chance.random() < 0.2:
+            runs[0].cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+    kit.source.script = lambda _call: setattr(kit.source, "versions", truth())
+    await read(WIDE)
+    await kit.clock.sleep(3 * 3_600)
+    await read(WIDE)
+    await accounted(kit)
+    final = int(kit.clock.wall()) - 3 * 3_600
+    stored = await kit.query(f"SELECT ts, volume FROM spot_ohlcv WHERE closed AND ts < {final}")
+    assert len(stored) > 100
+    assert [ts for ts, volume in stored if volume != 1.5 + truth()[ts]] == []
