@@ -32,6 +32,12 @@ def shown_url(url: str) -> str:
     return _USERINFO.sub(r"\1***@", clean(url))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 request`, `2,735 requests`; `series` is the same for one and for many."""
+    plural = "" if number == 1 or noun.endswith("series") else "s"
+    return f"{number:,} {noun}{plural}"
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may be an identifier: what a market, an instrument or an asset is called."""
     return _NAME.fullmatch(text) is not None

@@ -7,6 +7,7 @@ import typer
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
 from core.cli.status import overview, print_runs
+from core.cli.stored import as_json, print_table
 
 jobs = typer.Typer(help="Jobs of the journal and of the running engine.", no_args_is_help=True)
 config = typer.Typer(help="Settings.", no_args_is_help=True)
@@ -16,10 +17,8 @@ config = typer.Typer(help="Settings.", no_args_is_help=True)
 def jobs_list(output: LookOutput = Output.text) -> None:
     """The newest runs, newest first."""
     found = overview(settings(announce=False))
-    if output is Output.text:
+    if not as_json(found["runs"], output):
         print_runs(found["runs"])
-        return
-    data(json.dumps(found["runs"]))
 
 
 @jobs.command("show")
@@ -44,8 +43,8 @@ def jobs_show(job: str, output: LookOutput = Output.text) -> None:
         return
     for name, value in shown.items():
         data(f"{name:20} {value}")
-    for row in rows:
-        data(f"{row['series']:56} {row['state']:8} {row['windows']:>6} windows {row['rows']:>10,} rows  {row['error']}")
+    if rows:
+        print_table(rows)
 
 
 @jobs.command("follow")

@@ -6,12 +6,14 @@ from typing import Any
 
 from core.cli.context import data
 from core.cli.options import Output
+from core.cli.stored import print_table
 from core.engine.batch import Quote
 from core.engine.budget import Need, is_too_much
 from core.engine.quote import Cost, cost_of, minutes, plan_cost
 from core.limits import Limit
 from core.planner import ListPlan, SeriesPlan
-from core.windows import iso
+from core.text import counted
+from core.windows import Window, iso
 
 SUMMED = ("requests", "metadata_requests", "windows", "rows", "bytes", "bytes_on_disk")
 
@@ -63,8 +65,11 @@ def _figures(cost: Cost, windows: int, limits: list[Limit]) -> dict[str, Any]:
 
 
 def _part_object(part: SeriesPlan | ListPlan, cost: Cost) -> dict[str, Any]:
-    """One series of a plan, or one list: that has no span, and its rows are known once it has come."""
-    span = part.span if isinstance(part, SeriesPlan) else None
+    """One series of a plan, or one list: that has no span, and its rows are known once it has come.
+
+    The span of a series is that of the calls; when there is none to send, what was wanted.
+    """
+    span = _asked(part) if isinstance(part, SeriesPlan) else None
     return {
         "series": str(part.series.key),
         "requests": cost.requests + cost.metadata_requests,
@@ -76,6 +81,10 @@ def _part_object(part: SeriesPlan | ListPlan, cost: Cost) -> dict[str, Any]:
         "end": iso(span.end) if span else "",
         "reasons": sorted(part.reasons()),
     }
+
+
+def _asked(part: SeriesPlan) -> Window:
+    return Window(part.runs[-1].start, part.runs[0].end) if part.runs else part.span
 
 
 def _means(total: Mapping[str, Any], quote: Quote) -> dict[str, Any]:
@@ -110,17 +119,25 @@ def print_quote(quote: Mapping[str, Any], output: Output) -> None:
     if output is not Output.text:
         data(json.dumps(quote))
         return
-    for part in quote["series"]:
-        reasons = ",".join(part["reasons"]) or "nothing missing"
-        data(
-            f"{part['series']:60} {part['requests']:>6} requests {part['rows']:>10,} rows "
-            f"{_megabytes(part['bytes_on_disk']):>10} on disk {part['minutes']:>7g} min  {part['start']}  {reasons}"
-        )
+    if quote["series"]:
+        print_table([_row(part) for part in quote["series"]])
     for operation in quote.get("operations", ()):
-        data(f"{_title(operation):60} {_totals(operation)}")
-    data(f"{len(quote['series'])} series: {_totals(quote)}")
+        data(f"{_title(operation)}: {_totals(operation)}")
+    data(f"{counted(len(quote['series']), 'series')}: {_totals(quote)}")
     for line in _words(quote):
         data(line)
+
+
+def _row(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "series": part["series"],
+        "requests": part["requests"],
+        "rows": part["rows"],
+        "MB_on_disk": round(part["bytes_on_disk"] / 1e6, 1),
+        "minutes": part["minutes"],
+        "start": part["start"] or None,
+        "why": ",".join(part["reasons"]) or "nothing missing",
+    }
 
 
 def _title(operation: Mapping[str, Any]) -> str:
@@ -129,9 +146,9 @@ def _title(operation: Mapping[str, Any]) -> str:
 
 def _totals(figures: Mapping[str, Any]) -> str:
     return (
-        f"{figures['requests']} requests ({figures['rows']:,} rows, about {_megabytes(figures['bytes'])} to transfer, "
-        f"{_megabytes(figures['bytes_on_disk'])} on disk, {figures['minutes']:g} min), "
-        f"{figures['metadata_requests']} metadata requests"
+        f"{counted(figures['requests'], 'request')} ({counted(figures['rows'], 'row')}, "
+        f"about {_megabytes(figures['bytes'])} to transfer, {_megabytes(figures['bytes_on_disk'])} on disk, "
+        f"{figures['minutes']:g} min), {counted(figures['metadata_requests'], 'metadata request')}"
     )
 
 
@@ -147,10 +164,10 @@ def _words(quote: Mapping[str, Any]) -> list[str]:
     if budget["requests"] is None:
         lines.append("budget: not known until the vendor has said what is left; --max_requests N sets one")
     elif budget["is_enough"]:
-        lines.append(f"budget: a run may send {budget['requests']:,} requests ({budget['by']})")
+        lines.append(f"budget: a run may send {counted(budget['requests'], 'request')} ({budget['by']})")
     else:
         lines.append(
-            f"budget: a run may send {budget['requests']:,} requests ({budget['by']}) and is refused; "
+            f"budget: a run may send {counted(budget['requests'], 'request')} ({budget['by']}) and is refused; "
             f"--max_requests {quote['requests']} allows it"
         )
     return lines

@@ -10,7 +10,7 @@ from core.cli.context import data, words
 from core.cli.options import Output
 from core.events import CATALOG, AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
 from core.references import REFERENCES
-from core.text import clean
+from core.text import clean, counted
 from core.windows import iso
 
 SUMMED = (
@@ -70,7 +70,7 @@ def print_summary(summary: Mapping[str, Any], output: Output) -> None:
 def _print_one(summary: Mapping[str, Any]) -> None:
     for name in ("data_type", "status", *SUMMED, "duration_seconds"):
         data(f"{name:20} {summary[name]:,}" if isinstance(summary[name], int) else f"{name:20} {summary[name]}")
-    data(f"{'planned':20} {_calls(summary['planned'])}, {summary['planned']['rows']:,} rows")
+    data(f"{'planned':20} {_calls(summary['planned'])}, {counted(summary['planned']['rows'], 'row')}")
     _print_rest(summary, [summary])
 
 
@@ -116,7 +116,7 @@ def _all_calls(figures: Mapping[str, int]) -> int:
 
 
 def _calls(figures: Mapping[str, int]) -> str:
-    return f"{figures['requests']:,} requests and {figures['metadata_requests']:,} for metadata"
+    return f"{counted(figures['requests'], 'request')} and {figures['metadata_requests']:,} for metadata"
 
 
 def not_needed(parts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -125,18 +125,28 @@ def not_needed(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     up_to_date, series = (sum(part[name] for part in histories) for name in ("up_to_date", "series"))
     lines = []
     if up_to_date:
-        all_of = "all " if up_to_date == series else f"{up_to_date:,} of "
         asked = any(part["requests"] for part in histories)
         why = "only running and young bars were read again" if asked else "nothing had to be asked for"
-        lines.append(f"{all_of}{series:,} series were up to date: {why}")
+        lines.append(f"{_part_of(up_to_date, series)} series {_were(series)} up to date: {why}")
     lists = [part for part in parts if part["data_type"] in REFERENCES]
     if fresh := sum(part["up_to_date"] for part in lists):
         until = min(filter(None, (part["fresh_until"] for part in lists)), default="")
         total = sum(part["series"] for part in lists)
-        lines.append(
-            f"{fresh:,} of {total:,} lists of metadata were fresh" + (f"; all are until {until}" if until else "")
-        )
+        noun = "list" if total == 1 else "lists"
+        line = f"{_part_of(fresh, total)} {noun} of metadata {_were(total)} fresh"
+        lines.append(line + (f", until {until} at least" if until else ""))
     return lines
+
+
+def _part_of(part: int, whole: int) -> str:
+    """`the 1`, `all 3`, `2 of 3`."""
+    if part < whole:
+        return f"{part:,} of {whole:,}"
+    return "the one" if whole == 1 else f"all {whole:,}"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def print_statistics(parts: Sequence[Mapping[str, Any]]) -> None:
@@ -148,7 +158,7 @@ def print_statistics(parts: Sequence[Mapping[str, Any]]) -> None:
 
 def _statistics(found: Mapping[str, Any]) -> str:
     return (
-        f"{found['requests']:,} requests, {found['retries']:,} retries, "
+        f"{counted(found['requests'], 'request')}, {found['retries']:,} retries, "
         f"latency p50 {found['latency_p50_seconds'] * 1e3:,.0f} ms p95 {found['latency_p95_seconds'] * 1e3:,.0f} ms, "
         f"{found['rows_per_second']:,.0f} rows/s, {found['cache_hits']:,} cache hits, "
         f"{found['bytes'] / 1e6:,.2f} MB received, {found['cpu_seconds']:,.2f} CPU seconds, "
@@ -211,11 +221,11 @@ class Narrator:
 
 def describe(job: JobChanged) -> str:
     """`spot_ohlcv 1d: running 12/50 windows, 31,000 rows (8,000/s), 2 retries, minute limit, 12 s`."""
-    parts = [f"{job.windows_done}/{job.windows_total} windows, {job.rows_fetched:,} rows"]
+    parts = [f"{job.windows_done:,}/{job.windows_total:,} windows, {counted(job.rows_fetched, 'row')}"]
     if job.rows_per_second:
         parts.append(f"{job.rows_per_second:,.0f} rows/s")
     if job.retries:
-        parts.append(f"{job.retries} retries")
+        parts.append("1 retry" if job.retries == 1 else f"{job.retries:,} retries")
     if job.waiting:
         parts.append(f"waiting: {job.waiting}")
     return f"{job.title}: {job.state} " + ", ".join(parts)

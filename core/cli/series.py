@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.cli.arguments import same_name
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
-from core.cli.stored import as_json, print_table
+from core.cli.stored import as_json, known, print_table
 
 if TYPE_CHECKING:
     from core.config import Loaded
     from core.datasets import SeriesKey
     from core.stores.house_sql import Prunable
+    from core.stores.reading import SeriesRow
 
 series = typer.Typer(help="Stored series: what is there, and letting go of it.", no_args_is_help=True)
 
@@ -28,17 +30,25 @@ def series_list(
     output: LookOutput = Output.text,
 ) -> None:
     """Stored series with their rows, first and last closed bar and gaps."""
+    from core.datasets import DATASETS  # noqa: PLC0415
     from core.stores.reading import reading  # noqa: PLC0415
-    from core.windows import iso  # noqa: PLC0415
 
+    [named] = known("data_type", (same_name(data_type),), DATASETS) if data_type else [None]
     with reading(settings(announce=False).database) as reader:
-        found = reader.series(data_type, like)
+        found = reader.series(named, like)
     if as_json([{name: getattr(row, name) for name in LISTED} for row in found], output):
         return
-    data(f"{'series':56} {'rows':>10} {'gaps':>5}  {'first':20}  last closed bar")
-    for row in found:
-        first, last = (iso(ts) if ts is not None else "-" for ts in (row.first_bar, row.last_bar))
-        data(f"{row.series:56} {row.rows:>10,} {row.gaps:>5}  {first:20}  {last}")
+    if not found:
+        data("no series is stored" if data_type is None and like == "%" else "no such series is stored")
+        return
+    print_table([_listed(row) for row in found])
+
+
+def _listed(row: "SeriesRow") -> dict[str, Any]:
+    from core.windows import iso  # noqa: PLC0415
+
+    first, last = (None if ts is None else iso(ts) for ts in (row.first_bar, row.last_bar))
+    return {"series": row.series, "rows": row.rows, "gaps": row.gaps, "first_bar": first, "last_closed_bar": last}
 
 
 @series.command("show")
@@ -72,7 +82,7 @@ def _print_series(key: str, detail: dict[str, Any]) -> None:
     data(key)
     for name, value in detail.items():
         if name not in LISTS and name != "blocked":
-            data(f"    {name:22} {value:,}" if isinstance(value, int) else f"    {name:22} {value}")
+            data(f"    {name:22} {value:,}" if name == "rows" else f"    {name:22} {value}")
     if "blocked" in detail:
         data(f"    blocked: {detail['blocked']}")
     if "pruned_before" in detail:

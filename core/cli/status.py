@@ -8,6 +8,7 @@ import typer
 
 from core.cli.context import data, settings
 from core.cli.options import LookOutput, Output
+from core.cli.stored import print_table
 from core.text import shown_url
 
 if TYPE_CHECKING:
@@ -151,14 +152,20 @@ def _print_status(found: dict[str, Any]) -> None:
 
 
 def print_runs(runs: list[dict[str, Any]]) -> None:
+    if runs:
+        print_table([_run_row(run) for run in runs])
+
+
+def _run_row(run: dict[str, Any]) -> dict[str, Any]:
     from core.windows import iso  # noqa: PLC0415
 
-    data(f"{'job':8} {'run':26} {'data type':20} {'state':20} {'windows':>11} {'rows':>12}  created")
-    for run in runs:
-        summary = run["summary"]
-        name = f"{run['data_type']} {run['interval']}"
-        progress = f"{summary.get('windows', 0)}/{summary.get('windows_total', 0)}"
-        data(
-            f"{run['job']:8} {run['run_id']:26} {name:20} {run['state']:20} {progress:>11} "
-            f"{summary.get('rows_fetched', 0):>12,}  {iso(run['created'])}"
-        )
+    summary = run["summary"]
+    return {
+        "job": run["job"],
+        "run": run["run_id"],
+        "data_type": f"{run['data_type']} {run['interval']}".rstrip(),
+        "state": run["state"],
+        "windows": f"{summary.get('windows', 0)}/{summary.get('windows_total', 0)}",
+        "rows": summary.get("rows_fetched", 0),
+        "created": iso(run["created"]),
+    }

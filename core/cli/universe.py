@@ -12,6 +12,7 @@ from core.cli.arguments import same_name
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
 from core.cli.stored import as_json, keys, known, several, show
+from core.text import counted
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -117,7 +118,7 @@ def diff(
         return
     for row in rows:
         data(f"{row['sign']} {row['series']}")
-    words(f"universe {name}: {len(rows)} differences")
+    words(f"universe {name}: {counted(len(rows), 'difference')}")
 
 
 @universe.command("add")
@@ -125,7 +126,7 @@ def add(name: Name, series: Series) -> None:
     """List further series."""
     asked = keys(series)
     added = asyncio.run(_write(settings(), "add_to_universe", name, asked))
-    words(f"universe {name}: {added:,} series added, {len(set(asked)) - added:,} were listed already")
+    words(f"universe {name}: {added:,} series added, {len(set(asked)) - added:,} listed already")
 
 
 @universe.command("drop")

@@ -8,6 +8,7 @@ from typing import Any
 from core.app import open_tools
 from core.cli.context import data, words
 from core.cli.options import Output
+from core.cli.stored import print_table
 from core.config import Loaded
 from core.engine.tools import Tools
 from core.engine.verify import Deviation, Verdict, Verifier
@@ -18,7 +19,7 @@ from core.monitoring.quality import check_page
 from core.monitoring.reconcile import Guilty, rereads
 from core.planner import Plan
 from core.stores.selection import Selection
-from core.text import clean
+from core.text import clean, counted
 from core.windows import Window, iso
 
 MOST_LINES = 50
@@ -75,7 +76,7 @@ async def _plan(verifier: Verifier, request: Request, looked: Looked) -> Plan:
 
 def _print_plan(request: Request, plan: Plan, output: Output) -> None:
     """The calls that a verification would send; it asks for no metadata."""
-    quote = {
+    quote: Row = {
         "mode": request.mode,
         "requests": plan.requests,
         "metadata_requests": 0,
@@ -89,9 +90,10 @@ def _print_plan(request: Request, plan: Plan, output: Output) -> None:
     if output is not Output.text:
         data(json.dumps(quote))
         return
-    for part in plan.series:
-        data(f"{part.series.key!s:60} {part.requests:>6} requests {part.rows:>10,} rows")
-    data(f"{len(plan.series)} series: {plan.requests} requests ({plan.rows:,} rows, {quote['minutes']:g} min)")
+    if plan.series:
+        print_table(quote["series"])
+    calls, rows = counted(plan.requests, "request"), counted(plan.rows, "row")
+    data(f"{len(plan.series):,} series: {calls} ({rows}, {quote['minutes']:g} min)")
 
 
 def exit_code(report: Row, failure: TapewatchError | None) -> int:
@@ -174,9 +176,10 @@ def _print(report: Row, output: Output) -> None:
             data(line(row))
         if len(rows) > MOST_LINES:
             data(f"... and {len(rows) - MOST_LINES:,} more {kind}; --output json has them all")
+    calls, suspect = counted(report["requests"], "request"), counted(len(report["findings"]), "finding")
     data(
-        f"{report['status']}: {report['series']:,} series, {report['bars_checked']:,} bars checked, "
-        f"{report['bars_compared']:,} compared with {report['requests']:,} requests, {report['differing']:,} differ"
+        f"{report['status']}: {report['series']:,} series, {report['bars_checked']:,} bars checked ({suspect}), "
+        f"{report['bars_compared']:,} compared with {calls}, {report['differing']:,} differ"
     )
     if report["differing"]:
         data("nothing was written: take the vendor's bars in with --full_refresh over their range")
@@ -187,7 +190,7 @@ def _difference_line(row: Row) -> str:
 
 
 def _contradiction_line(row: Row) -> str:
-    columns = ", ".join(f"{each['column']} {each['stored']} is not {each['composed']}" for each in row["columns"])
+    columns = ", ".join(f"{one['column']} {one['stored']:.12g} is not {one['composed']:.12g}" for one in row["columns"])
     suspect = f"; suspect: {row['suspect']}" if row["suspect"] else ""
     confirmed = "; the vendor says the same" if row["confirmed"] else ""
     return f"{row['series']}  {row['start']}  against {row['against']}: {columns}{suspect}{confirmed}"

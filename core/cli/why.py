@@ -7,6 +7,7 @@ import typer
 
 from core.cli.context import data, settings
 from core.cli.options import LookOutput, Output
+from core.text import counted
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -152,9 +153,9 @@ def _print(asked: str, facts: "Facts", answer: "Answer") -> None:
     found = _object(asked, facts, answer)
     called = "" if found["series"] == asked else f"  (asked as {asked})"
     since = f", since {found['since']}" if found["since"] else ""
-    behind = f"{answer.behind:,} bars behind{since}" if answer.behind else "nothing newer is closed"
+    behind = f"{counted(answer.behind, 'bar')} behind{since}" if answer.behind else "nothing newer is closed"
     gaps, quota = found["gaps"], found["quota"]
-    holds = f"{gaps['new']} new, {gaps['confirmed']} confirmed, {gaps['failed_fetch']} windows given up"
+    holds = f"{gaps['new']} new, {gaps['confirmed']} confirmed, {counted(gaps['failed_fetch'], 'window')} given up"
     left = ", ".join(f"{name} {count:,}" for name, count in (quota or {}).items())
     engine = found["engine"]
     for name, value in (

@@ -151,7 +151,8 @@ async def take_in(job: Job, tools: Tools, state: SeriesState, listing: Listing) 
         tell(job, tools, f"{state.key}: {text}", "warning")
     for reuse in written.reused:
         level = "CRITICAL" if reuse.blocked else "WARNING"
-        text = f"{reuse.words}; {reuse.blocked} stored series of that name are blocked"
+        blocked = "the stored series of that name are blocked" if reuse.blocked else "no series of that name is stored"
+        text = f"{reuse.words}; {blocked}"
         tools.alerts.fire(TICKER_REUSE, level, f"{state.key.market}/{reuse.name}", text, tools.clock.wall())
         tell(job, tools, text, "error")
     return written

@@ -26,7 +26,7 @@ from core.events import (
 from core.failpoints import failpoint
 from core.operations import Operation, make_operation
 from core.stores import RunRecord, RunSeries
-from core.text import clean
+from core.text import clean, counted
 
 TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 1.0
@@ -251,7 +251,9 @@ class Engine:
         except TapewatchError:
             return  # the store says so itself, where it is written to
         if gaps:
-            alerts.fire("gaps_open", "WARNING", source, f"{gaps} gaps are open", now)
+            alerts.fire(
+                "gaps_open", "WARNING", source, f"{counted(gaps, 'gap')} {'is' if gaps == 1 else 'are'} open", now
+            )
         else:
             alerts.resolve("gaps_open", source)
 

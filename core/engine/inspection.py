@@ -6,7 +6,7 @@ from core.engine.tools import Tools
 from core.errors import StoreError
 from core.events import LogLine
 from core.findings import NEWEST_BARS, examine
-from core.text import clean
+from core.text import clean, counted
 
 
 async def inspect(job: Job, tools: Tools) -> None:
@@ -21,7 +21,7 @@ async def inspect(job: Job, tools: Tools) -> None:
         what = f"{type(defect).__name__}: {clean(str(defect))}"
         _say(job, tools, "error", f"the check {clean(name)} is defective: {what}")
     if new:
-        _say(job, tools, "warning", f"checks: {new} new findings; see them with: tapewatch verify --offline")
+        _say(job, tools, "warning", f"checks: {counted(new, 'new finding')}; see them with: tapewatch verify --offline")
 
 
 async def _inspect(job: Job, tools: Tools, broken: dict[str, Exception]) -> int:

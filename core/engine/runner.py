@@ -25,7 +25,7 @@ from core.failpoints import failpoint
 from core.meter import METER
 from core.planner import Fetch, ListPlan, Plan
 from core.sources import RejectedRow
-from core.text import clean
+from core.text import clean, counted
 from core.windows import Window
 
 DRAIN_SECONDS = 3.0
@@ -95,7 +95,9 @@ class Runner:
             job.meter.stop()
             job.waiting = ""
             self._enter(self._final_state())
-            self._log(f"{job.state}: {job.windows_done} windows, {job.counters.rows_inserted:,} new rows")
+            self._log(
+                f"{job.state}: {counted(job.windows_done, 'window')}, {counted(job.counters.rows_inserted, 'new row')}"
+            )
 
     async def hold(self, held: bool) -> None:
         """Hand out no windows until told otherwise; a job still planning is held once it has its plan."""
@@ -360,8 +362,8 @@ class Runner:
 
 def _words(plan: Plan) -> str:
     if plan.lists:
-        return f"plan: {len(plan.lists)} lists, {plan.metadata_requests} metadata requests"
-    return f"plan: {len(plan.series)} series, {plan.requests} requests, {plan.rows:,} rows"
+        return f"plan: {counted(len(plan.lists), 'list')}, {counted(plan.metadata_requests, 'metadata request')}"
+    return f"plan: {len(plan.series):,} series, {counted(plan.requests, 'request')}, {counted(plan.rows, 'row')}"
 
 
 def _newer(known: SeriesState, answered: SeriesState) -> SeriesState:

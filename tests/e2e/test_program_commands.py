@@ -243,6 +243,40 @@ def test_looking_at_a_store(tapewatch: Program) -> None:
     [covered] = detail["coverage"]
     assert (covered["start"], covered["end"]) == ("2025-05-01T00:00:00Z", "2025-05-08T00:00:00Z")
     assert (detail["base"], detail["quote"], detail["gap"]) == ("BTC", "USD", [])
+    planned = tapewatch("spot_ohlcv", *NAMED, *WEEK, "--full_refresh", "--dry_run", code=0).out
+    assert "1 series: 1 request (7 rows, " in planned
+    assert planned.splitlines()[0].split() == [
+        "series",
+        "requests",
+        "rows",
+        "MB",
+        "on",
+        "disk",
+        "minutes",
+        "start",
+        "why",
+    ]
+    rows = [json.loads(line) for line in tapewatch("jobs", "list", "--output", "jsonl", code=0).out.splitlines()]
+    assert [row["run_id"] for row in rows] == [summary["run_id"]]
+
+
+def test_series_are_listed_by_data_type(tapewatch: Program) -> None:
+    tapewatch.ingest("spot_ohlcv", *NAMED, *WEEK)
+    for name, count in (("spot_ohlcv", 1), ("spot-ohlcv", 1), ("futures_ohlcv", 0)):
+        assert len(tapewatch("series", "list", "--data_type", name, "--output", "json", code=0).json) == count
+    assert "no such series is stored" in tapewatch("series", "list", "--data_type", "futures_ohlcv", code=0).out
+    assert "spot_ohlcv, futures_ohlcv" in tapewatch("series", "list", "--data_type", "spot", code=2).sentence
+
+
+def test_long_names_keep_the_columns_apart(tapewatch: Program) -> None:
+    name = "futures_open_interest/binance/BTC-USDT-VANILLA-PERPETUAL/1d"
+    perpetual = ("--market", "binance", "--instrument", "BTC-USDT-VANILLA-PERPETUAL")
+    tapewatch.ingest("futures_open_interest", *perpetual, *WEEK)
+    title, line = tapewatch("series", "list", code=0).out.splitlines()
+    assert line.startswith(f"{name}  ")
+    assert title.index("last closed bar") == line.index("2025-05-07T00:00:00Z")
+    title, line = tapewatch("jobs", "list", code=0).out.splitlines()
+    assert title.index("state") == line.index("complete")
 
 
 def test_dropping_a_series(tapewatch: Program) -> None:

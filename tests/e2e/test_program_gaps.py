@@ -157,6 +157,7 @@ def test_explaining_says_why_and_what_happens_next(damaged: Damaged) -> None:
 def test_a_repair_closes_what_can_be_closed_and_asks_for_nothing_else(own: Damaged) -> None:
     mark = len(own.recovered.calls)
     planned = own.program("gaps", "repair", "--dry_run", "--output", "json", code=0).json
+    assert {part["start"] for part in planned["series"]} == {day(9), day(19), day(39), day(-1)}
     assert own.recovered.since(mark) == []
     summary = own.program("gaps", "repair", "--output", "json", code=0).json
     calls = own.recovered.since(mark)

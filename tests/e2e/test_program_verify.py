@@ -200,7 +200,7 @@ def test_what_looks_wrong_is_flagged_after_a_run_unless_it_is_turned_off(
     program = tapewatch.on(market)
     command = ("spot_ohlcv", "--interval", "1m", *NAMED, *span(1))
     ended = program(*command, code=0)
-    assert "checks: 1 new findings; see them with: tapewatch verify --offline" in ended.err
+    assert "checks: 1 new finding; see them with: tapewatch verify --offline" in ended.err
     flagged = program.store.all("SELECT check_name, start, level, sightings FROM finding")
     assert flagged == [{"check_name": "outlier_volume", "start": ts, "level": "info", "sightings": 1}]
     assert "new findings" not in program(*command, "--full_refresh", code=0).err

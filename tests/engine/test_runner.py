@@ -588,8 +588,8 @@ async def test_a_job_says_what_it_does(kit: Kit) -> None:
     assert (last.label, last.series_total, last.series_done, last.windows_done) == ("nightly", 1, 1, 1)
     assert last.last_bar == ELEVEN - 60
     assert [event.text for event in kit.said(LogLine)] == [
-        "plan: 1 series, 1 requests, 60 rows",
-        "complete: 1 windows, 60 new rows",
+        "plan: 1 series, 1 request, 60 rows",
+        "complete: 1 window, 60 new rows",
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.text import clean, is_name
+from core.text import clean, counted, is_name
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -115,3 +115,17 @@ def test_names(name: str) -> None:
 )
 def test_what_cannot_be_a_name(name: str) -> None:
     assert not is_name(name)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (0, "request", "0 requests"),
+        (1, "request", "1 request"),
+        (2735, "request", "2,735 requests"),
+        (1, "series", "1 series"),
+        (2, "series", "2 series"),
+    ],
+)
+def test_nouns_agree_with_their_numbers(number: int, noun: str, words: str) -> None:
+    assert counted(number, noun) == words
