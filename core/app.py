@@ -29,7 +29,7 @@ from core.engine.ingest import Ingest
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError, StoreError
-from core.events import PROTOCOL, AlertChanged, Bus, Hello
+from core.events import PROTOCOL, AlertChanged, AnyEvent, Bus, Hello
 from core.limits import Quota
 from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
@@ -92,13 +92,18 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         yield App(engine, tools.bus, server, socket)
 
 
-async def quote(loaded: Loaded, batch: Batch) -> Quote:
-    """What a run of `batch` would ask for; the store is only read, and not made when there is none."""
+async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) -> Quote:
+    """What a run of `batch` would ask for; the store is only read, and not made when there is none.
+
+    `hear` takes what is said on the way, as of names that are not listed.
+    """
     async with AsyncExitStack() as stack:
         clock = LoopClock()
         store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
-        return await quote_batch(batch, await _tools(loaded, store, stack, clock, keeps=False))
+        tools = await _tools(loaded, store, stack, clock, keeps=False)
+        tools.bus.listen(hear)
+        return await quote_batch(batch, tools)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from core.cli.report import (
     exit_code,
     print_statistics,
     print_summary,
+    say_log,
 )
 from core.config import Loaded
 from core.control import Connection
@@ -75,7 +76,10 @@ class Interrupts:
 
 async def plan_operations(loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool) -> int:
     """Print what `batch` would ask for. Nothing is fetched but metadata, nothing is written."""
-    print_quote(quote_object(await quote(loaded, batch), is_batch=is_batch), output)
+    quoted = await quote(loaded, batch, say_log)
+    for error in dict.fromkeys(error for need in quoted.needs for error in need.job.errors):
+        words(error)
+    print_quote(quote_object(quoted, is_batch=is_batch), output)
     return 0
 
 

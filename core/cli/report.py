@@ -166,6 +166,12 @@ def _statistics(found: Mapping[str, Any]) -> str:
     )
 
 
+def say_log(event: AnyEvent) -> None:
+    """What is said while a plan is made, on stderr."""
+    if isinstance(event, LogLine):
+        words(clean(event.text, 500))
+
+
 class Narrator:
     """Tells people on stderr what events say: a bar on a terminal, a line now and then otherwise."""
 

@@ -45,6 +45,7 @@ def create(
     given = _given(locals())
     loaded = settings()
     _check_name(name)
+    _check_new(loaded, name)
     chosen = asyncio.run(_choose(loaded, given))
     listed = asyncio.run(_write(loaded, "create_universe", name, chosen))
     words(f"universe {name}: {listed:,} series; use it with --universe {name}")
@@ -153,14 +154,30 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"{clean(name)!r} cannot be the name of a universe")
 
 
+def _check_new(loaded: "Loaded", name: str) -> None:
+    """Before anything is asked of the vendor for it."""
+    from core.errors import ConfigError, StoreError  # noqa: PLC0415
+    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.universe_sql import TAKEN  # noqa: PLC0415
+
+    try:
+        with reading(loaded.database) as reader:
+            names = {row.name for row in reader.universes()}
+    except StoreError:
+        return  # there is no store yet
+    if name in names:
+        raise ConfigError(TAKEN.format(name))
+
+
 async def _choose(loaded: "Loaded", given: Sequence[dict[str, Any]]) -> "list[SeriesKey]":
     """What the selection chooses now; the vendor's lists are asked for unless the store has fresh ones."""
     from core.app import quote  # noqa: PLC0415
     from core.batch import Batch, with_series_files  # noqa: PLC0415
+    from core.cli.report import say_log  # noqa: PLC0415
     from core.operations import make_operation  # noqa: PLC0415
 
     operations = tuple(make_operation(_taken(with_series_files(entry, Path()))) for entry in given)
-    quoted = await quote(loaded, Batch(operations=operations))
+    quoted = await quote(loaded, Batch(operations=operations), say_log)
     return [wanted.key for need in quoted.needs for wanted in need.job.wanted or ()]
 
 

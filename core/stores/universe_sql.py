@@ -22,6 +22,9 @@ class Member(NamedTuple):
     dropped: int | None
 
 
+TAKEN = "there is a universe {0} already; see: tapewatch universe show {0}"
+
+
 class UniverseRow(NamedTuple):
     name: str
     created: int
@@ -33,7 +36,7 @@ def create(db: sqlite3.Connection, source: str, name: str, keys: Sequence[Series
     """How many series it lists. Raises ConfigError when there is one of that name."""
     with transaction(db):
         if _exists(db, name):
-            raise ConfigError(f"there is a universe {name} already; see: tapewatch universe show {name}")
+            raise ConfigError(TAKEN.format(name))
         db.execute("INSERT INTO universe (name, created) VALUES (?, ?)", (name, now))
         return _add(db, source, name, keys, now)
 

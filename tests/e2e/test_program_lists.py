@@ -55,7 +55,11 @@ def test_instruments_are_renamed_delisted_and_replaced(processes: Processes, tmp
     refreshed = later.ingest("spot_instruments", "--market", "kraken", "--full_refresh")
     assert refreshed["rows_updated"] == 2
     assert later.sandbox is not None
+    planned = later(*candles, "--universe", "mine", "--dry_run", code=0)
+    assert "spot_ohlcv/kraken/ETH-USD/1d is blocked" in planned.err
     mark = len(later.sandbox.calls)
+    assert "already" in later("universe", "create", "mine", "--market", "coinbase", "--pair_limit", "2", code=2).err
+    assert later.sandbox.since(mark) == []
     run = later.ingest(*candles, "--universe", "mine", code=1)
     asked = sorted(call.query["instrument"] for call in later.sandbox.since(mark))
     assert asked == ["ADA-USD", "BTC-USD", "SOLX-USD"]
