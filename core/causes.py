@@ -42,6 +42,9 @@ class Others(NamedTuple):
 NOBODY = Others()
 
 
+NOT_LISTED = "NOT LISTED"
+
+
 class Listed(NamedTuple):
     """What the stored metadata says of an instrument; `ends` is its last record or expiry in UTC epoch seconds."""
 

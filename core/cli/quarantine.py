@@ -50,7 +50,7 @@ def quarantine_show(number: Annotated[int, typer.Argument(metavar="ID")], output
         data(json.dumps(_record(found)))
         return
     for name, value in _record(found).items():
-        data(f"{name:12} {value}")
+        data(f"{name:12} {'-' if value is None else value}")
     if not found.is_row and not found.is_of_list:
         words("a whole answer is not looked at again: `tapewatch gaps repair` asks for it once more")
 

@@ -153,7 +153,9 @@ def _print(asked: str, facts: "Facts", answer: "Answer") -> None:
     found = _object(asked, facts, answer)
     called = "" if found["series"] == asked else f"  (asked as {asked})"
     since = f", since {found['since']}" if found["since"] else ""
-    behind = f"{counted(answer.behind, 'bar')} behind{since}" if answer.behind else "nothing newer is closed"
+    behind = f"; {counted(answer.behind, 'bar')} behind{since}" if answer.behind else ""
+    if not behind and found["last_bar"]:
+        behind = "; nothing newer is closed"
     gaps, quota = found["gaps"], found["quota"]
     holds = f"{gaps['new']} new, {gaps['confirmed']} confirmed, {counted(gaps['failed_fetch'], 'window')} given up"
     left = ", ".join(f"{name} {count:,}" for name, count in (quota or {}).items())
@@ -162,7 +164,7 @@ def _print(asked: str, facts: "Facts", answer: "Answer") -> None:
         ("series", found["series"] + called),
         ("status", answer.status.replace("_", " ")),
         ("last bar", found["last_bar"] or "none is stored"),
-        ("expected", f"{found['expected_bar']} (closed {found['settle_seconds']} s after its end); {behind}"),
+        ("expected", f"{found['expected_bar']} (closed {found['settle_seconds']} s after its end){behind}"),
         ("gaps", holds),
         ("instrument", found["instrument"] or "the stored metadata does not say"),
         ("engine", f"{engine['kind']}, pid {engine['pid']}, user {engine['user']}" if engine else "none is running"),

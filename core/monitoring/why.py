@@ -4,11 +4,11 @@ Only what is known is said. Facts come from the store, from the lock beside it, 
 holds it, if one does; without one the quota is unknown.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.causes import Explanation, Listed, outlook
+from core.causes import NOT_LISTED, Explanation, Listed, outlook
 from core.coverage import Gap, SeriesState
 from core.datasets import SETTLE_SECONDS, SeriesKey, closed_until
 from core.events import JobChanged, QuotaSample, SeriesChanged
@@ -218,10 +218,6 @@ def _last_asked(facts: Facts) -> int | None:
     return round(facts.asked.run.finished)
 
 
-HINDRANCES = {
-    "blocked": "nothing, until it is unblocked: see tapewatch changes",
-    "store_busy": "a command waits until the store is free (--lock_wait)",
-}
 Next = tuple[str, int | None, str]
 
 
@@ -232,9 +228,8 @@ def _next(facts: Facts, blockers: Iterable[Blocker]) -> Next:
         waits = found.get("quota") or found.get("retry")
         job = facts.job.job if facts.job is not None else ""
         return f"job {job} asks for it", waits.until if waits else None, "tapewatch jobs follow"
-    hindrance = next((words for what, words in HINDRANCES.items() if what in found), None)
-    if hindrance is not None:
-        return hindrance, None, command_for(facts.key)
+    if (hindered := _next_of_hindered(facts, found)) is not None:
+        return hindered
     if facts.behind or facts.last_bar is None:
         return _next_of_missing(facts, found.get("gap"))
     if facts.is_dead:
@@ -243,6 +238,18 @@ def _next(facts: Facts, blockers: Iterable[Blocker]) -> Next:
     askable = closes + SETTLE_SECONDS[facts.grain]
     words = f"the next bar closes at {iso(closes)} and can be asked for from {iso(askable)} on"
     return words, askable, command_for(facts.key)
+
+
+def _next_of_hindered(facts: Facts, found: Collection[str]) -> Next | None:
+    """For what no command that asks for the series gets past."""
+    if "blocked" in found:
+        anew = f"tapewatch series drop {facts.key}"
+        return "nothing, until the stored series is dropped to begin anew: see tapewatch changes", None, anew
+    if "store_busy" in found:
+        return "a command waits until the store is free (--lock_wait)", None, command_for(facts.key)
+    if facts.listed is not None and facts.listed.status == NOT_LISTED:
+        return "nothing: what is not listed any more is not asked for", None, ""
+    return None
 
 
 def _next_of_missing(facts: Facts, hole: Blocker | None) -> Next:

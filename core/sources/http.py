@@ -7,6 +7,7 @@ ignored.
 """
 
 import asyncio
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class HttpClient:
         except TimeoutError as error:
             raise Transient(f"no complete answer within {self._options.total_timeout:g} s") from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise Transient(f"connection failed: {error or type(error).__name__}") from error
+            raise Transient(f"connection failed: {_words(error)}") from error
         finally:
             if (meter := METER.get()) is not None:
                 meter.add(now() - started, wire)
@@ -86,6 +87,15 @@ class HttpClient:
         # A call that the pool repeats by itself is paid for and not counted; aiohttp has no public switch.
         session._retry_connection = False
         return session
+
+
+def _words(error: Exception) -> str:
+    """Where nobody answers and why, without the library's details; other errors as they are."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error) or type(error).__name__
+    inner = error.os_error
+    why = os.strerror(inner.errno) if isinstance(inner, ConnectionError) and inner.errno else inner.strerror or inner
+    return f"{error.host}:{error.port}: {why}"
 
 
 async def read_bounded(response: aiohttp.ClientResponse) -> tuple[bytes, int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from core.causes import UNEXPLAINED, Explanation, Listed, Others, Surroundings, explain
+from core.causes import NOT_LISTED, UNEXPLAINED, Explanation, Listed, Others, Surroundings, explain
 from core.coverage import Gap
 from core.datasets import DATASETS, Dataset, SeriesKey
 from core.references import INSTRUMENT_LISTS
@@ -196,4 +196,4 @@ def listed(db: sqlite3.Connection, place: Place) -> Listed | None:
     status, is_listed, *ends = found
     is_active = bool(is_listed) and status == "ACTIVE"
     known = [end for end in ends if end]
-    return Listed(status or "UNKNOWN" if is_listed else "NOT LISTED", is_active, min(known, default=None))
+    return Listed(status or "UNKNOWN" if is_listed else NOT_LISTED, is_active, min(known, default=None))

@@ -172,6 +172,13 @@ def test_of_an_ended_series_nothing_more_happens() -> None:
     )
 
 
+def test_what_no_command_can_bring_is_not_offered_one() -> None:
+    gone = explain(facts(LATE, listed=Listed("NOT LISTED", is_active=False, ends=LATE + 90)))
+    assert (gone.next, gone.command) == ("nothing: what is not listed any more is not asked for", "")
+    blocked = explain(facts(LATE, state=SeriesState(1, KEY, last_bar=LATE, blocked="another asset")))
+    assert blocked.command == f"tapewatch series drop {NAME}"
+
+
 def test_a_running_job_is_what_happens_next_and_a_retry_says_when() -> None:
     waiting = facts(
         LATE, job=job(), progress=SeriesChanged(job="j-1", series=NAME, retries=1, error="x", retry_at=NOW + 5)
