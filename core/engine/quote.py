@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from core.coverage import Covered, SeriesState, unsettle
+from core.coverage import Covered, SeriesState, missing, unsettle
 from core.datasets import Dataset, SeriesKey, closed_until, page_seconds
 from core.engine.ingest import settled_before
 from core.limits import Limit
 from core.operations import Operation
 from core.planner import ListPlan, Plan, SeriesPlan
 from core.records import in_groups
-from core.windows import Window, clip, subtract
+from core.windows import Window, clip, intersect, subtract
 
 REQUESTS_PER_SECOND = 10
 
@@ -68,16 +68,28 @@ def row_bytes(dataset: Dataset, groups: Iterable[str]) -> RowBytes:
 
 
 def cost_of(operation: Operation, part: SeriesPlan | ListPlan) -> Cost:
-    """What asking for one series, or one list, takes. Rows that are stored already take no more room.
+    """What asking for one series, or one list, takes. Rows that are stored already take room for new columns only.
 
     A list that was asked for to make the plan costs its call too: a run has to ask as well.
     """
     if isinstance(part, ListPlan):
         return Cost(metadata_requests=part.windows)
-    size = row_bytes(operation.dataset, part.groups or operation.dataset.parse_groups(operation.groups))
+    groups = part.groups or operation.dataset.parse_groups(operation.groups)
+    size = row_bytes(operation.dataset, groups)
     new = subtract(part.runs, [entry.window for entry in part.series.covered])
     new_rows = sum(part.grain.bars(span) for span in new)
-    return Cost(part.requests, 0, part.rows, round(part.rows * size.wire), round(new_rows * size.disk))
+    disk = new_rows * size.disk + _widening(operation.dataset, part, groups, new)
+    return Cost(part.requests, 0, part.rows, round(part.rows * size.wire), round(disk))
+
+
+def _widening(dataset: Dataset, part: SeriesPlan, groups: tuple[str, ...], new: list[Window]) -> float:
+    """Bytes that the groups which no answer had so far add to stored rows."""
+    held = frozenset[str]().union(*(entry.groups for entry in part.series.covered))
+    columns = len(in_groups(dataset.columns, [name for name in groups if name not in held]))
+    if not columns:
+        return 0.0
+    wider = subtract(intersect(part.runs, missing(part.span, groups, part.series.covered)), new)
+    return COLUMN_BYTES * columns * sum(part.grain.bars(span) for span in wider)
 
 
 def plan_cost(operation: Operation, plan: Plan) -> Cost:

@@ -99,13 +99,24 @@ def test_rows_with_more_columns_are_larger(dataset) -> None:
 def test_the_figures_of_one_series() -> None:
     operation = make_operation({"data_type": "futures_open_interest", "groups": "ALL"})
     key = SeriesKey("futures_open_interest", "binance", "BTC", "1h")
-    state = SeriesState(1, key, covered=(Covered(frozenset(), Window(0, 100 * 3_600)),))
+    state = SeriesState(1, key, covered=(Covered(frozenset(FUTURES_OPEN_INTEREST.groups), Window(0, 100 * 3_600)),))
     part = SeriesPlan(state, Window(0, 3_000 * 3_600), (Window(0, 3_000 * 3_600),), (), ())
     cost = cost_of(operation, part)
     size = row_bytes(FUTURES_OPEN_INTEREST, FUTURES_OPEN_INTEREST.groups)
     assert (cost.requests, cost.metadata_requests, cost.rows) == (2, 0, 3_000)
     assert cost.wire_bytes == round(3_000 * size.wire)
     assert cost.disk_bytes == round(2_900 * size.disk), "what is stored already takes no more room"
+
+
+def test_stored_rows_grow_by_the_columns_that_they_get() -> None:
+    days = 1_000
+    bounds = {"start": NOW - NOW % 86_400 - days * 86_400, "end": NOW - NOW % 86_400}
+    covered = (Covered(frozenset(GROUPS), Window(*bounds.values())),)
+    key = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1d")
+    wide = make_operation({"data_type": "spot_ohlcv", "groups": "ALL"})
+    part = plan_series(Wanted(key, **bounds), SeriesState(1, key, covered=covered), Policy(SPOT_OHLCV.groups), NOW)
+    narrow, every = row_bytes(SPOT_OHLCV, GROUPS), row_bytes(SPOT_OHLCV, SPOT_OHLCV.groups)
+    assert (part.rows, cost_of(wide, part).disk_bytes) == (days, round(days * (every.disk - narrow.disk)))
 
 
 def test_a_list_costs_its_call_whether_it_was_asked_for_already_or_not() -> None:
