@@ -268,6 +268,11 @@ class Reference:
     paged: bool = False
 
     @property
+    def tells_names(self) -> bool:
+        """Whether its entities are what series are named after."""
+        return self.entity == "instrument"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The columns of a row of the list, what it is about first."""
         return tuple(dict.fromkeys((self.entity, *(column.name for column in self.columns))))

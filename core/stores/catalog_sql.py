@@ -24,6 +24,7 @@ from core.stores.catalog import (
     page_of,
 )
 from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
+from core.stores.follow_sql import Followers
 from core.stores.window_sql import forget_failed, transaction
 from core.windows import iso
 
@@ -93,6 +94,7 @@ class _Writer:
         self._reference = LISTS[commit.series.key.data_type]
         self._place = _Place(self._reference, commit.source, commit.series.key)
         self._known = self._read_known()
+        self._followers = Followers(db, commit.source, commit.series.key) if self._reference.tells_names else None
         refreshed = db.execute("SELECT refreshed FROM series WHERE id = ?", (commit.series.id,)).fetchone()
         self._is_first = refreshed is None or refreshed[0] is None
 
@@ -112,17 +114,18 @@ class _Writer:
         """Entities and series; what changed."""
         ranks = {id(row): rank for rank, row in enumerate(self._listing.rows)}
         changes: list[Recorded] = []
+        if self._followers is not None:
+            self._followers.link()
         changes += self._unlist(matched)
         for row, entity in matched.known:
             found = list(differences(self._reference, entity, row))
             changes += [Recorded(entity.id, row[self._reference.entity], change) for change in found]
             self._update(row, entity, ranks[id(row)], is_changed=bool(found))
-        self._follow(matched.known, changes)
         for row in matched.fresh:
             entity_id = self._insert(row, ranks[id(row)])
             if not self._is_first:
                 changes.append(Recorded(entity_id, row[self._reference.entity], Change(LISTED)))
-        self._forget_names(matched.fresh)
+        self._follow(changes, matched.known)
         self._record(changes)
         return changes
 
@@ -158,20 +161,18 @@ class _Writer:
     def _block(self, entity: Entity, change: Change) -> None:
         name, at = entity.row[self._reference.entity], iso(self._listing.server_time)
         words = f"since {at} {name} is another asset ({change.field} {change.old}, now {change.new})"
-        where, values = self._series_named(name)
-        blocked = self._db.execute(f"UPDATE series SET blocked = ? WHERE {where}", (words, *values)).rowcount
+        if self._followers is not None:
+            blocked = self._followers.block(entity.id, name, words)
+        else:
+            blocked = self._block_indices(name, words) if self._reference.paged else 0
         self.reused.append(Reuse(name, words, blocked))
 
-    def _series_named(self, name: str) -> tuple[str, tuple[Any, ...]]:
-        """The series of bars that a name of the list stands for: an instrument's own, or all of an asset's indices."""
+    def _block_indices(self, asset: str, words: str) -> int:
+        """All indices of an asset are about another one now."""
         datasets = [dataset.name for dataset in DATASETS.values() if dataset.kind in self._reference.kinds]
-        where = f"source = ? AND data_type IN ({_places(datasets)})"
-        values = (self._commit.source, *datasets)
-        if self._reference.entity == "instrument":
-            return f"{where} AND market = ? AND instrument = ?", (*values, self._commit.series.key.market, name)
-        if self._reference.paged:
-            return f"{where} AND substr(instrument, 1, ?) = ?", (*values, len(name) + 1, f"{name}-")
-        return "0", ()
+        where = f"source = ? AND data_type IN ({_places(datasets)}) AND substr(instrument, 1, ?) = ?"
+        values = (self._commit.source, *datasets, len(asset) + 1, f"{asset}-")
+        return self._db.execute(f"UPDATE series SET blocked = ? WHERE {where}", (words, *values)).rowcount
 
     def _update(self, row: Row, entity: Entity, rank: int, *, is_changed: bool) -> None:
         values = {name: row[name] for name in self._reference.names}
@@ -189,59 +190,22 @@ class _Writer:
         sql = f"INSERT INTO {self._reference.name} ({', '.join(values)}) VALUES ({_places(values)})"
         return self._db.execute(sql, tuple(values.values())).lastrowid or 0
 
-    def _follow(self, known: Sequence[tuple[Row, Entity]], changes: Sequence[Recorded]) -> None:
-        """The series of instruments that changed get their names and constants."""
-        if self._reference.entity != "instrument":
+    def _follow(self, changes: Sequence[Recorded], known: Sequence[tuple[Row, Entity]]) -> None:
+        """The series of instruments get their names, and of those that changed their constants."""
+        if self._followers is None:
             return
+        self._followers.link()
+        stuck = {move.new: move.old for move in self._followers.rename(self._listing.server_time)}
         changed = {recorded.entity_id for recorded in changes}
-        moved = [(row, entity) for row, entity in known if entity.id in changed]
-        names = {entity.row["instrument"]: row["instrument"] for row, entity in moved}
-        self._rename({old: new for old, new in names.items() if old != new})
-        for row, _ in moved:
-            where, values = self._series_named(row["instrument"])
-            for (series_id,) in self._db.execute(f"SELECT id FROM series WHERE {where}", values).fetchall():
-                _set_constants(self._db, series_id, row)
-
-    def _rename(self, names: dict[str, str]) -> None:
-        """All at once: two names may have been swapped."""
-        moving: list[tuple[int, str, str]] = []
-        for old, new in names.items():
-            where, values = self._series_named(old)
-            found = self._db.execute(f"SELECT id FROM series WHERE {where}", values).fetchall()
-            moving += [(series_id, old, new) for (series_id,) in found]
-        for series_id, _, _ in moving:
-            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (f"#{series_id}", series_id))
-        self._free_names(names.values())
-        for series_id, old, new in moving:
-            self._give_name(series_id, old, new)
-
-    def _give_name(self, series_id: int, old: str, new: str) -> None:
-        try:
-            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (new, series_id))
-        except sqlite3.IntegrityError:
-            # Somebody asked for it by its new name before the list told that they are one.
-            self._db.execute("UPDATE series SET instrument = ? WHERE id = ?", (old, series_id))
-            self.kept.append(f"{old} is called {new} now, and both are stored as series of their own")
-            return
-        self._db.execute(
-            "INSERT INTO series_name (series_id, name, until) VALUES (?, ?, ?) "
-            "ON CONFLICT (series_id, name) DO UPDATE SET until = excluded.until",
-            (series_id, old, self._listing.server_time),
-        )
-
-    def _forget_names(self, fresh: Sequence[Row]) -> None:
-        """What a new entity is called is no other one's old name any more."""
-        if self._reference.entity == "instrument" and not self._is_first:
-            self._free_names([row["instrument"] for row in fresh])
-
-    def _free_names(self, names: Iterable[str]) -> None:
-        datasets = [dataset.name for dataset in DATASETS.values() if dataset.kind in self._reference.kinds]
-        where = f"source = ? AND market = ? AND data_type IN ({_places(datasets)})"
-        values = (self._commit.source, self._commit.series.key.market, *datasets)
-        self._db.executemany(
-            f"DELETE FROM series_name WHERE name = ? AND series_id IN (SELECT id FROM series WHERE {where})",
-            [(name, *values) for name in names],
-        )
+        rows = {entity.id: row for row, entity in known if entity.id in changed}
+        for entity_id, series_id in self._followers.of(rows):
+            _set_constants(self._db, series_id, rows[entity_id])
+        self._followers.part(f"since {iso(self._listing.server_time)} another instrument has its name")
+        self.kept += [
+            f"{old} is called {new} now, and both are stored as series of their own"
+            for new, old in stuck.items()
+            if any(row["instrument"] == new for row in rows.values())
+        ]
 
     def _record(self, changes: Sequence[Recorded]) -> None:
         key, stamp = self._commit.series.key, (self._listing.server_time, self._commit.run_id)
@@ -359,12 +323,13 @@ def read_blocked(db: sqlite3.Connection, source: str) -> set[str]:
 
 
 def describe_series(db: sqlite3.Connection, series_id: int, source: str, key: SeriesKey) -> None:
-    """Give a new series the constants that the listing of its instrument knows."""
+    """Tell a new series whose it is, with the constants that the listing of its instrument knows."""
     dataset = DATASETS.get(key.data_type)
     if dataset is None:
         return
     where = "source = ? AND market = ? AND instrument = ? AND is_listed"
     for entity in read_entities(db, INSTRUMENT_LISTS[dataset.kind], where, (source, key.market, key.instrument)):
+        db.execute("UPDATE series SET entity_id = ? WHERE id = ?", (entity.id, series_id))
         _set_constants(db, series_id, entity.row)
 
 

@@ -1,5 +1,7 @@
 -- Step 2: all nine data types, and what explains and trusts a history.
 
+-- The instrument, as its market's list tells it, whatever it is called.
+ALTER TABLE series ADD COLUMN entity_id INTEGER;
 ALTER TABLE series ADD COLUMN blocked TEXT;
 ALTER TABLE series ADD COLUMN refreshed INTEGER;
 ALTER TABLE series ADD COLUMN total INTEGER;
