@@ -17,7 +17,7 @@ from core.engine.job import Job
 from core.engine.metadata import MeteredListings
 from core.engine.selection import UNLISTED
 from core.engine.tools import Tools
-from core.errors import Malformed
+from core.errors import ConfigError, Malformed, Rejected, Unauthorized
 from core.events import CATALOG, LogLine
 from core.failpoints import failpoint
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST
@@ -51,7 +51,12 @@ class Catalog:
         def view(rows: list[Row], _total: int) -> list[Instrument]:
             return [instrument_of(name, market, row) for row in rows]
 
-        return await self._view(SeriesKey(name, market), list[Instrument], view)
+        try:
+            return await self._view(SeriesKey(name, market), list[Instrument], view)
+        except Unauthorized:
+            raise
+        except Rejected as error:
+            raise ConfigError(f"--market {error}") from error
 
     async def exchanges(self, kind: str) -> list[Exchange]:
         def view(rows: list[Row], _total: int) -> list[Exchange]:

@@ -206,6 +206,12 @@ def test_the_commands_of_the_readme(tapewatch: Program) -> None:
     assert tapewatch("status", "--enable_monitoring").code == 0
 
 
+def test_a_market_that_does_not_exist_is_a_mistake(tapewatch: Program) -> None:
+    for command in (("--instrument", "BTC-USD", "--dry_run"), ("--pair_limit", "2")):
+        ended = tapewatch("spot_ohlcv", "--market", "krakn", *command, code=2)
+        assert "--market krakn: " in ended.err
+
+
 def test_fewer_than_asked_for_is_all_there_are(tapewatch: Program) -> None:
     command = ("indices_ohlcv", "--asset_limit", "100", "--market", "cadli", "--start", "2025-05-30")
     summary = tapewatch.ingest(*command)
