@@ -29,7 +29,7 @@ from core.events import (
     Snapshot,
     WindowFailed,
 )
-from core.text import clean
+from core.text import clean, counted
 from tui import text
 
 LOG_LINES = 2_000
@@ -291,7 +291,7 @@ class _Draft:
         self.say("warning", words, event.series, event)
 
     def quarantined(self, event: RowsQuarantined) -> None:
-        words = f"{event.rows} rows in quarantine: {event.reason}"
+        words = f"{counted(event.rows, 'row')} in quarantine: {event.reason}"
         self.say("warning", words, event.series, event)
 
     def gap(self, event: GapFound) -> None:
@@ -299,9 +299,7 @@ class _Draft:
         self.say("warning", words, event.series, event)
 
     def summary(self, event: RunSummary) -> None:
-        status = event.status
-        rows = event.rows_inserted
-        words = f"job {event.job} ended: {status}, {rows} rows inserted"
+        words = f"job {event.job} ended: {event.status}, {counted(event.rows_inserted, 'row')} inserted"
         self.say("info", words, "engine", event)
 
 

@@ -153,6 +153,7 @@ def test_the_log_is_a_ring_with_ascending_ids() -> None:
             "attempt 2 in 20s",
         ),
         (RowsQuarantined(job="j", series="s", reason="high below low", rows=4), "4 rows in quarantine"),
+        (RowsQuarantined(job="j", series="s", reason="unparsable", rows=1), "1 row in quarantine"),
         (GapFound(job="j", series="s", start=0, end=86_400, cause="absent"), "gap 1970-01-01 00:00"),
     ],
 )
