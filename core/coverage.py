@@ -70,7 +70,8 @@ class SeriesState:
     read again. Bars before `pruned_before` were kept once and are not wanted back. `page_checked` is when
     the newest bars were last read as a full page, `audit_from` and `audited_at` say where the rolling
     audit of the history goes on and when it last did. `blocked` says why the series must not be written.
-    `refreshed` is when the last full answer of a list was stored, by our clock.
+    `refreshed` is when the last full answer of a list was stored, by our clock; `refusals` how often in a row
+    the vendor has refused a window of the series that is still to be read.
     """
 
     id: int
@@ -89,6 +90,7 @@ class SeriesState:
     audited_at: int | None = None
     blocked: str | None = None
     refreshed: int | None = None
+    refusals: int = 0
 
 
 def missing(span: Window, groups: Iterable[str], covered: Iterable[Covered]) -> list[Window]:

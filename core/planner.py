@@ -21,6 +21,7 @@ PAGE_CHECK_SECONDS = 86_400
 EARLIEST_BAR = 1_279_324_800  # 2010-07-17, the day before Bitcoin's first market opened
 BACKFILL, TAIL, GAP, PROBE, RECHECK, AUDIT = "backfill", "tail", "gap", "probe", "recheck", "audit"
 LISTING = "listing"
+MOST_REFUSALS = 2
 _END = 2**62
 
 
@@ -241,12 +242,14 @@ def plan_series(wanted: Wanted, series: SeriesState, policy: Policy, now: int) -
     """What to ask for of one series at server time `now` (UTC epoch seconds).
 
     A dead instrument is swept once, after its last bar has closed: when nothing of it is missing or
-    unsettled, nothing is asked, whatever gaps it has.
+    unsettled, nothing is asked, whatever gaps it has. The vendor may have forgotten it altogether: a sweep that
+    was refused is tried once more, later on only by a repair.
     """
     grain = GRAINS[wanted.key.interval]
     span = wanted_span(wanted, series, grain, now)
     can_wait = wanted.is_dead and series.covered and not policy.full_refresh and span.end > closed_until(now, grain)
-    if not span.seconds or can_wait:
+    is_forgotten = wanted.is_dead and series.refusals >= MOST_REFUSALS and not policy.full_refresh
+    if not span.seconds or can_wait or is_forgotten:
         return SeriesPlan(series, span, (), (), (), policy.newest_first, wanted.listed, is_dead=wanted.is_dead)
     past = clip(span, Window(span.start, max(span.start, closed_until(now, grain))))
     backfill = [past] if policy.full_refresh else missing(past, policy.groups, series.covered)

@@ -259,7 +259,14 @@ def load_series(db: sqlite3.Connection, row: tuple[Any, ...]) -> SeriesState:
         audited_at=row[13],
         blocked=row[14],
         refreshed=row[15],
+        refusals=_refusals(db, row[0]),
     )
+
+
+def _refusals(db: sqlite3.Connection, series_id: int) -> int:
+    """What was refused is not tried again within its run, unlike what failed in other ways."""
+    query = "SELECT coalesce(max(sightings), 0) FROM failed_fetch WHERE series_id = ? AND attempts = 1"
+    return int(db.execute(query, (series_id,)).fetchone()[0])
 
 
 def _damaged(db: sqlite3.Connection, source: str, selection: Selection) -> list[Damaged]:

@@ -422,3 +422,24 @@ async def test_names_that_are_swapped_while_a_job_runs_join_no_two_assets(kit: K
     assert await kit.query("SELECT instrument, rows FROM series WHERE interval <> '' ORDER BY 1") == [
         ("LUNA-USD", 1_441), ("LUNC-USD", 1_441),
     ]  # fmt: skip
+
+
+async def test_a_dead_instrument_that_the_vendor_has_forgotten_is_left_alone(kit: Kit) -> None:
+    """Its last sweep is tried twice; what is missing stays known, and a repair may still ask."""
+    await days(kit, listed("BTC-USD"), listed("ETH-USD"))
+    gone = listed("ETH-USD", status="RETIRED", last=NOW + 600)
+
+    def forget(call: Call) -> Exception | None:
+        return Rejected("not found") if call.what == "history" and _instrument(call) == "ETH-USD" else None
+
+    kit.source.script = forget
+    states = []
+    for _ in range(4):
+        await kit.clock.sleep(2 * DAY)
+        kit.source.log.clear()
+        job = await days(kit, listed("BTC-USD", last=NOW + 30 * DAY), gone)
+        states.append((job.state, calls(kit).count("history ETH-USD")))
+    assert states == [("complete_with_gaps", 1), ("complete_with_gaps", 1), ("complete", 0), ("complete", 0)]
+    kit.source.script = lambda _call: None
+    await days(kit, listed("BTC-USD"), gone, repair="open", instrument="ETH-USD")
+    assert await kit.query("SELECT count(*) FROM failed_fetch") == [(0,)]
