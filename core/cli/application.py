@@ -108,7 +108,12 @@ app.command("sandbox", rich_help_panel=TRY, epilog=SANDBOX_EPILOG)(sandbox)
 @app.command(
     "plan", rich_help_panel=INGEST, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
 )
-def plan(context: typer.Context, command: str) -> None:
+def plan(
+    context: typer.Context,
+    command: Annotated[
+        str, typer.Argument(help="A command that asks the vendor.", autocompletion=lambda: list(PLANNED))
+    ],
+) -> None:
     """Print what COMMAND with its options would ask for and cost: the same as its --dry_run."""
     from core.errors import ConfigError  # noqa: PLC0415
 

@@ -14,6 +14,7 @@ from core.cli.arguments import same_name
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
 from core.cli.stored import several
+from core.options import OPTIONS
 
 if TYPE_CHECKING:
     from core.exports.request import Request
@@ -32,7 +33,7 @@ EPILOG = """Examples:
 
 
 def export(
-    data_type: Annotated[str, typer.Argument(help="One of the nine data types.")],
+    data_type: Annotated[str, typer.Argument(help="One of the nine data types.", autocompletion=lambda: list(OPTIONS))],
     out: Annotated[str, typer.Option("--out", help="A file, a directory, or - for stdout.")],
     form: Annotated[
         str | None, typer.Option("--format", help="csv, parquet or jsonl. Default: as --out ends, else csv.")

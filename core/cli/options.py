@@ -1,9 +1,12 @@
 """Options that several commands share, declared once."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+from core.options import CHOICES
 
 SELECTION = "What"
 STORED = "What is stored already"
@@ -18,6 +21,11 @@ class Output(StrEnum):
     jsonl = "jsonl"
 
 
+def _completing(name: str) -> Callable[[], list[str]]:
+    """What shells offer for the values of an option."""
+    return lambda: list(CHOICES[name])
+
+
 Interval = Annotated[
     str,
     typer.Option(
@@ -25,6 +33,7 @@ Interval = Annotated[
         "--timeframe",
         "--granularity",
         help="Bar length: 1d, 1h or 1m.",
+        autocompletion=_completing("interval"),
         rich_help_panel=SELECTION,
     ),
 ]
@@ -76,19 +85,31 @@ Universe = Annotated[
     str | None, typer.Option("--universe", help="The series of a stored universe.", rich_help_panel=SELECTION)
 ]
 Contract = Annotated[
-    str | None, typer.Option("--contract", help="perpetual or expiring. Default: perpetual.", rich_help_panel=SELECTION)
+    str | None,
+    typer.Option(
+        "--contract",
+        help="perpetual or expiring. Default: perpetual.",
+        autocompletion=_completing("contract"),
+        rich_help_panel=SELECTION,
+    ),
 ]
 MinGrade = Annotated[
     str | None,
     typer.Option(
         "--min_grade",
         help="Markets of at least this benchmark grade: AA, A, BB, B, C, D, E, F.",
+        autocompletion=_completing("min_grade"),
         rich_help_panel=SELECTION,
     ),
 ]
 ExchangeType = Annotated[
     str,
-    typer.Option("--exchange_type", help="Exchanges of which kind: spot, futures or all.", rich_help_panel=SELECTION),
+    typer.Option(
+        "--exchange_type",
+        help="Exchanges of which kind: spot, futures or all.",
+        autocompletion=_completing("exchange_type"),
+        rich_help_panel=SELECTION,
+    ),
 ]
 Start = Annotated[
     str | None,
@@ -125,10 +146,16 @@ Repair = Annotated[
     typer.Option(
         "--repair",
         help="Ask for nothing but gaps and failed windows: open, or all (confirmed and delisted ones too).",
+        autocompletion=_completing("repair"),
         rich_help_panel=STORED,
     ),
 ]
-Order = Annotated[str, typer.Option("--order", help="newest or oldest first.", rich_help_panel=RUNNING)]
+Order = Annotated[
+    str,
+    typer.Option(
+        "--order", help="newest or oldest first.", autocompletion=_completing("order"), rich_help_panel=RUNNING
+    ),
+]
 MaxRequests = Annotated[
     int | None,
     typer.Option("--max_requests", help="Allow this many calls instead of the default share.", rich_help_panel=RUNNING),

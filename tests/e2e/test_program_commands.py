@@ -320,6 +320,23 @@ def test_help_is_there_and_light(tapewatch: Program) -> None:
     assert not tapewatch.db.exists()
 
 
+COMPLETED = {
+    "tapewatch fut": {"futures_ohlcv", "futures_funding_rate", "futures_open_interest", "futures_instruments"},
+    "tapewatch spot_ohlcv --interval ": {"1d", "1h", "1m"},
+    "tapewatch futures_ohlcv --contract ": {"perpetual", "expiring"},
+    "tapewatch spot_ohlcv --output ": {"text", "json", "jsonl"},
+    "tapewatch plan ba": {"batch"},
+    "tapewatch export spot": {"spot_ohlcv", "spot_instruments"},
+}
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_shells_are_told_what_can_follow(tapewatch: Program, line: str) -> None:
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    ended = tapewatch(_TAPEWATCH_COMPLETE="complete_bash", **asked)
+    assert set(ended.out.split()) == COMPLETED[line]
+
+
 def test_without_a_store_and_a_terminal_the_program_explains(tapewatch: Program) -> None:
     ended = tapewatch(code=0)
     assert "tapewatch demo" in ended.out
