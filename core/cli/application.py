@@ -12,7 +12,7 @@ import typer.core
 import typer.main
 from click.exceptions import ClickException
 
-from core.cli import dash, ingest, look
+from core.cli import dash, examples, ingest, look
 from core.cli.arguments import same_name, split_globals
 from core.cli.changes import changes
 from core.cli.context import leave, remember, words
@@ -122,14 +122,16 @@ def plan(
     app([command, *context.args, "--dry_run"], prog_name="tapewatch", standalone_mode=False)
 
 
-def _let_flow(group: typer.Typer) -> None:
-    """Help of several lines is cut to the terminal's width, not where the source was."""
+def _let_flow(group: typer.Typer, within: str = "") -> None:
+    """Help of several lines is cut to the terminal's width, not where the source was; examples stand below it."""
     for command in group.registered_commands:
+        name = command.name or (command.callback.__name__ if command.callback else "")
+        command.epilog = command.epilog or examples.epilog(f"{within}{name}")
         paragraphs = cleandoc(command.help or (command.callback and command.callback.__doc__) or "").split("\n\n")
         command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     for part in group.registered_groups:
         if part.typer_instance is not None:
-            _let_flow(part.typer_instance)
+            _let_flow(part.typer_instance, f"{part.name} ")
 
 
 _let_flow(app)

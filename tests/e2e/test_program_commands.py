@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from e2e_program import Done, Program
 
+from core.cli.examples import EXAMPLES
+
 NAMED = ("--market", "kraken", "--instrument", "BTC-USD")
 WEEK = ("--start", "2025-05-01", "--end", "2025-05-08")
 MISTAKES = {
@@ -318,6 +320,15 @@ def test_help_is_there_and_light(tapewatch: Program) -> None:
     assert "100 of spot" in tapewatch("spot_ohlcv", "--help", code=0).out
     assert tapewatch("--version", code=0).out.startswith("tapewatch 0.")
     assert not tapewatch.db.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_examples_use_options_that_exist(tapewatch: Program, command: str) -> None:
+    shown = tapewatch(*command.split(), "--help", code=0, COLUMNS="200").out
+    for example in EXAMPLES[command]:
+        assert f"tapewatch {command} {example}".rstrip() in shown
+        assert all(shown.count(word) > 1 for word in example.split() if word.startswith("--"))
 
 
 COMPLETED = {

@@ -1,0 +1,37 @@
+"""Examples of commands that look, repair and operate, for their `--help`."""
+
+BARS = "spot_ohlcv/kraken/BTC-USD/1m"
+EXAMPLES = {
+    "status": ("", "--check --output json"),
+    "describe": ("", "spot_ohlcv_1d", "gap --output json"),
+    "changes": ("--since 7d", "--since 2025-06-01 --data_type spot_instruments --market kraken"),
+    "restatements": ("--since 24h", f"--since 2025-06-01 --series {BARS}"),
+    "jobs list": ("--output json",),
+    "series list": ("--data_type spot_ohlcv", "--like %/kraken/% --output json"),
+    "series show": (BARS,),
+    "series drop": (BARS, f"{BARS} --yes"),
+    "series prune": ("--dry_run", "--yes"),
+    "universe create": (
+        "majors --pair_limit 20 --min_grade BB",
+        "mine --series @pairs.txt --interval 1h",
+        "perps --data_type futures_ohlcv,futures_funding_rate --pair_limit 10",
+    ),
+    "universe show": ("majors --dropped",),
+    "universe diff": ("majors --pair_limit 20 --min_grade BB",),
+    "universe add": (f"majors {BARS}",),
+    "universe drop": (f"majors {BARS}",),
+    "gaps list": ("--market kraken --cause failed_fetch",),
+    "gaps explain": (BARS, "--all --output json"),
+    "gaps repair": ("--dry_run", f"{BARS} --max_requests 10", "--market kraken --all"),
+    "quarantine list": ("--reason negative_amount --output json",),
+    "quarantine show": ("17",),
+    "quarantine retry": ("17 18", "--reason alignment"),
+}
+
+
+def epilog(command: str) -> str | None:
+    """The examples of `command`, None when there are none."""
+    if command not in EXAMPLES:
+        return None
+    lines = (f"  tapewatch {command} {words}".rstrip() for words in EXAMPLES[command])
+    return "\n\n".join(["Examples:", *lines])
