@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
@@ -140,7 +139,7 @@ async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, crea
     keys = [entry.key for entry in wanted]
     stored = await tools.store.series(tools.source.name, keys, create=create)
     now = int(tools.source.now())
-    states = [_kept((known or {}).get(state.key, state), tools, now) for state in stored]
+    states = [tools.options.kept((known or {}).get(state.key, state), now) for state in stored]
     # Two names may mean one series (its mapped id and the exchange's own): it is asked for once.
     parts = {
         state.key: plan_series(entry, state, policy, now)
@@ -157,14 +156,6 @@ def _is_named(operation: Operation) -> bool:
     """Whether series are named one by one, not found by rank or pattern."""
     exact = [name for name in operation.instrument if regex_of(name) is None]
     return bool(operation.series or operation.universe or exact)
-
-
-def _kept(state: SeriesState, tools: Tools, now: int) -> SeriesState:
-    """`state` as if what is not kept were gone already: what the end of the job would prune is not bought."""
-    kept = tools.options.kept_seconds.get((state.key.data_type, state.key.interval))
-    if kept is None:
-        return state
-    return replace(state, pruned_before=max(state.pruned_before or 0, now - kept))
 
 
 def _is_swept(part: SeriesPlan) -> bool:

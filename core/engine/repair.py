@@ -20,7 +20,10 @@ async def plan_repairs(operation: Operation, tools: Tools) -> Plan:
     now = int(tools.source.now())
     every = operation.repair == "all"
     damaged = [entry for entry in await _damaged(operation, tools) if entry.state.blocked is None]
-    parts = [plan_repair(each.state, closable(each.state.gaps, now, every=every), each.failed, now) for each in damaged]
+    parts = [
+        plan_repair(tools.options.kept(each.state, now), closable(each.state.gaps, now, every=every), each.failed, now)
+        for each in damaged
+    ]
     return Plan(tuple(part for part in parts if part.runs))
 
 

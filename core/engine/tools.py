@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.cache import Cache
 from core.clock import Clock
+from core.coverage import SeriesState
 from core.engine.alerts import Alerts
 from core.engine.ingest import Ingest
 from core.engine.permits import Permits
@@ -32,6 +33,13 @@ class RunnerOptions:
     kept_seconds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=Backoff)
+
+    def kept(self, state: SeriesState, now: int) -> SeriesState:
+        """`state` as if what is not kept were gone already: what the end of the job would prune is not bought."""
+        kept = self.kept_seconds.get((state.key.data_type, state.key.interval))
+        if kept is None:
+            return state
+        return replace(state, pruned_before=max(state.pruned_before or 0, now - kept))
 
 
 @dataclass(frozen=True, slots=True)

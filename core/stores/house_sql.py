@@ -7,9 +7,10 @@ import sqlite3
 from typing import NamedTuple
 
 from core.datasets import SeriesKey
+from core.stores.gap_sql import EARLIEST
 from core.stores.selection import find_series
-from core.stores.window_sql import transaction
-from core.windows import GRAINS
+from core.stores.window_sql import forget_failed, transaction
+from core.windows import GRAINS, Window
 
 BARS_AT_ONCE = 100_000
 OF_SERIES = (
@@ -17,7 +18,7 @@ OF_SERIES = (
     "series_name",
 )
 # What makes work or tells of bars that are kept; restatements and quarantined rows stay as a record.
-PRUNED_WITH_BARS = ("gap", "unsettled", "failed_fetch", "widened", "finding")
+PRUNED_WITH_BARS = ("gap", "unsettled", "widened", "finding")
 CUT = ("gap", "unsettled")
 
 
@@ -80,6 +81,7 @@ def _prune(db: sqlite3.Connection, table: str, series_id: int, edge: int) -> int
         db.execute(f'DELETE FROM {name} WHERE series_id = ? AND "end" <= ?', (series_id, edge))
     for name in CUT:
         db.execute(f"UPDATE {name} SET start = ?2 WHERE series_id = ?1 AND start < ?2", (series_id, edge))
+    forget_failed(db, series_id, Window(EARLIEST, edge))
     oldest = f"SELECT min(ts) FROM {table} WHERE series_id = ?2 AND closed"
     db.execute(
         f"UPDATE series SET rows = rows - ?1, first_bar = ({oldest}), "

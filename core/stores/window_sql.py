@@ -294,7 +294,12 @@ def forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> N
         return
     db.execute(f"DELETE FROM failed_fetch WHERE {where}", (series_id, answered.end, answered.start))
     rest = [(series_id, *part, *row[2:]) for row in found for part in subtract([Window(row[0], row[1])], [answered])]
-    db.executemany("INSERT INTO failed_fetch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rest)
+    # Of two that overlapped, what is left may begin at the same place.
+    db.executemany(
+        "INSERT INTO failed_fetch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        'ON CONFLICT (series_id, start) DO UPDATE SET "end" = max("end", excluded."end")',
+        rest,
+    )
 
 
 def write_failed(

@@ -148,6 +148,24 @@ async def test_a_failed_window_is_forgotten_by_what_answers_it_or_settles_that_n
     assert await store.damaged(SOURCE, Selection()) == []
 
 
+async def test_what_is_left_of_failed_windows_that_overlapped_is_kept_once(bench: SQLiteBench) -> None:
+    store = bench.store
+    state = await series(store)
+    await store.failed(state, Window(0, 1_200), "down", 9, "r")
+    await store.failed(state, Window(300, 1_800), "down", 9, "r")
+    await store.commit(answer(state, start=0, bars=10))
+    assert (await store.damaged(SOURCE, Selection()))[0].failed == (Window(600, 1_800),)
+
+
+async def test_what_failed_before_what_is_kept_is_no_matter_any_more(bench: SQLiteBench) -> None:
+    store = bench.store
+    state = await series(store)
+    await store.commit(answer(state, start=0, bars=10))
+    await store.failed(state, Window(-600, 1_200), "down", 9, "r")
+    assert await store.prune("spot_ohlcv", "1m", 300) == 5
+    assert (await store.damaged(SOURCE, Selection()))[0].failed == (Window(300, 1_200),)
+
+
 # --- keeping house
 
 

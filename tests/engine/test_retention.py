@@ -79,3 +79,10 @@ async def test_without_a_word_from_the_vendor_nothing_goes(kit: Kit) -> None:
     kit.clock.set_wall(NOW + 10 * 365 * 86_400)
     await kit.run(ask(start=iso(DAY_START), end=iso(DAY_START + HOUR)))
     assert (await stored(kit))[0][0] == DAY_START
+
+
+async def test_a_repair_buys_nothing_that_is_not_kept(kit: Kit) -> None:
+    kit.source.holes = {DAY_START + HOUR}
+    await kit.run(today())
+    kit.make_tools(kept_seconds=KEPT)
+    assert (await kit.run(ask(repair="all", start=None, end=None))).counters.requests == 0
