@@ -7,7 +7,7 @@ EXAMPLES = {
     "changes": ("--since 7d", "--since 2025-06-01 --data_type spot_instruments --market kraken"),
     "restatements": ("--since 24h", f"--since 2025-06-01 --series {BARS}"),
     "jobs list": ("--output json",),
-    "series list": ("--data_type spot_ohlcv", "--like %/kraken/% --output json"),
+    "series list": ("--data_type spot_ohlcv --market kraken", "--interval 1m --output json"),
     "series show": (BARS,),
     "series drop": (BARS, f"{BARS} --yes"),
     "series prune": ("--dry_run", "--yes"),

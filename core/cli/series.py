@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.cli.arguments import same_name
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
-from core.cli.stored import as_json, known, print_table
+from core.cli.stored import DataTypes, Instruments, Intervals, Markets, as_json, print_table, selected
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -25,21 +24,23 @@ LISTED = ("series", "series_id", "rows", "first_bar", "last_bar", "history_start
 
 @series.command("list")
 def series_list(
-    data_type: Annotated[str | None, typer.Option("--data_type", help="Only this data type.")] = None,
+    data_type: DataTypes = None,
+    market: Markets = None,
+    instrument: Instruments = None,
+    interval: Intervals = None,
     like: Annotated[str, typer.Option("--like", help="SQL pattern of the name, as in '%/kraken/%'.")] = "%",
     output: LookOutput = Output.text,
 ) -> None:
     """Stored series with their rows, first and last closed bar and gaps."""
-    from core.datasets import DATASETS  # noqa: PLC0415
     from core.stores.reading import reading  # noqa: PLC0415
 
-    [named] = known("data_type", (same_name(data_type),), DATASETS) if data_type else [None]
+    chosen = selected(data_type, market, instrument, interval)
     with reading(settings(announce=False).database) as reader:
-        found = reader.series(named, like)
+        found = reader.series(chosen, like)
     if as_json([{name: getattr(row, name) for name in LISTED} for row in found], output):
         return
     if not found:
-        data("no series is stored" if data_type is None and like == "%" else "no such series is stored")
+        data("no such series is stored")
         return
     print_table([_listed(row) for row in found])
 

@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 
 DataTypes = Annotated[list[str] | None, typer.Option("--data_type", help="Only these data types.")]
 Markets = Annotated[
-    list[str] | None, typer.Option("--market", "--exchange", "--exchanges", help="Only series of these markets.")
+    list[str] | None,
+    typer.Option("--market", "--exchange", "--exchanges", "--specific_market", help="Only series of these markets."),
 ]
 Instruments = Annotated[
     list[str] | None,
-    typer.Option("--instrument", "--instruments", "--symbol", help="Only these, by mapped, own or an old id."),
+    typer.Option(
+        "--instrument",
+        "--instruments",
+        "--symbol",
+        "--specific_instrument",
+        help="Only these, by mapped, own or an old id.",
+    ),
 ]
-Intervals = Annotated[list[str] | None, typer.Option("--interval", "--timeframe", help="Only 1d, 1h or 1m.")]
+Intervals = Annotated[
+    list[str] | None, typer.Option("--interval", "--timeframe", "--granularity", help="Only 1d, 1h or 1m.")
+]
 
 
 def selected(

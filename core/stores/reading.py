@@ -100,13 +100,13 @@ class Reader:
         )
         return [dict(zip(("list", "entities", "refreshed"), row, strict=True)) for row in found]
 
-    def series(self, data_type: str | None = None, like: str = "%") -> list[SeriesRow]:
-        """Stored series whose name (`type/market/instrument/interval`) matches the SQL pattern `like`."""
+    def series(self, selection: Selection = EVERYTHING, like: str = "%") -> list[SeriesRow]:
+        """The selected series whose name (`type/market/instrument/interval`) matches the SQL pattern `like`."""
         found = self._db.execute(
             "SELECT data_type || '/' || market || '/' || instrument || '/' || interval AS name, id, rows, "
             "first_bar, last_bar, history_start, (SELECT count(*) FROM gap WHERE series_id = series.id) "
-            "FROM series WHERE interval <> '' AND name LIKE ? AND (?2 IS NULL OR data_type = ?2) ORDER BY name",
-            (like, data_type),
+            f"FROM series WHERE name LIKE ? AND {selection.where} ORDER BY name",
+            (like, *selection.values),
         )
         return [SeriesRow(*row) for row in found]
 

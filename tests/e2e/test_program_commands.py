@@ -272,6 +272,9 @@ def test_series_are_listed_by_data_type(tapewatch: Program) -> None:
     tapewatch.ingest("spot_ohlcv", *NAMED, *WEEK)
     for name, count in (("spot_ohlcv", 1), ("spot-ohlcv", 1), ("futures_ohlcv", 0)):
         assert len(tapewatch("series", "list", "--data_type", name, "--output", "json", code=0).json) == count
+    named = ("--exchange", "kraken", "--symbol", "XXBTZUSD", "--granularity", "1d")
+    for more, count in (((), 1), (("--like", "%/1h"), 0)):
+        assert len(tapewatch("series", "list", *named, *more, "--output", "json", code=0).json) == count
     assert "no such series is stored" in tapewatch("series", "list", "--data_type", "futures_ohlcv", code=0).out
     assert "spot_ohlcv, futures_ohlcv" in tapewatch("series", "list", "--data_type", "spot", code=2).sentence
 
