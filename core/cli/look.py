@@ -1,6 +1,7 @@
 """Commands that look at jobs and settings."""
 
 import json
+from typing import Any
 
 import typer
 
@@ -42,9 +43,18 @@ def jobs_show(job: str, output: LookOutput = Output.text) -> None:
         data(json.dumps({**shown, "series_list": rows}))
         return
     for name, value in shown.items():
-        data(f"{name:20} {value}")
+        data(f"{name:20} {_words(value)}")
     if rows:
         print_table(rows)
+
+
+def _words(value: Any) -> str:
+    """A value of a summary for people: `hits 3, misses 1`, `1,204`, `-` for nothing."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items()) or "-"
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "-"
+    return f"{value:,}" if isinstance(value, int) else str(value or "-")
 
 
 @jobs.command("follow")

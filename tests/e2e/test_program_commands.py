@@ -1,6 +1,7 @@
 """The surface: names, options, files, exit codes, and errors in one sentence."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,9 @@ def test_looking_at_a_store(tapewatch: Program) -> None:
         assert shown["rows_inserted"] == 7
         [series] = shown["series_list"]
         assert (series["series"], series["state"]) == ("spot_ohlcv/kraken/BTC-USD/1d", "done")
+    told = tapewatch("jobs", "show", run["job"], code=0).out
+    assert re.search(r"^planned +requests 1, metadata_requests 0, rows 7$", told, re.MULTILINE)
+    assert "None" not in told
     assert "nothing" in tapewatch("jobs", "show", "nothing", code=2).sentence
     assert tapewatch("series", "list", "--like", "%/ETH-USD/%", "--output", "json", code=0).json == []
     detail = tapewatch("series", "show", "spot_ohlcv/kraken/BTC-USD/1d", "--output", "json", code=0).json
