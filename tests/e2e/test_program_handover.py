@@ -78,7 +78,7 @@ def test_an_engine_ends_by_itself_when_nobody_needs_it(tapewatch: Program) -> No
 
 
 def test_detach_returns_and_the_job_goes_on(slow: Program) -> None:
-    engine = slow.engine(linger=1)
+    engine = slow.engine(linger=4)
     ended = slow(*LONG, "--detach", "--label", "nightly", code=0)
     job = re.search(JOB, ended.err)
     assert job is not None
@@ -103,7 +103,7 @@ def test_detach_starts_an_engine_when_there_is_none(slow: Program) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_detaches_and_the_job_goes_on(slow: Program, number: signal.Signals) -> None:
-    engine = slow.engine(linger=1)
+    engine = slow.engine(linger=4)
     command = slow.start(*LONG, "--output", "json")
     under_way(slow)
     command.signal(number)
@@ -116,7 +116,7 @@ def test_a_signal_detaches_and_the_job_goes_on(slow: Program, number: signal.Sig
 
 @pytest.mark.slow
 def test_killing_the_follower_changes_nothing(slow: Program) -> None:
-    engine = slow.engine(linger=1)
+    engine = slow.engine(linger=4)
     command = slow.start(*LONG)
     under_way(slow)
     command.kill()
