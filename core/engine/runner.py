@@ -76,6 +76,8 @@ class Runner:
             plan = await self._make_plan(fault)
             self._begin(plan)
             self._log(_words(plan))
+            if not plan.parts and not job.operation.repair:
+                self._log("the selection chooses no series: there is nothing to ask for", "warning")
             self._enter("held" if job.queue and job.queue.is_held else "running")
             await self._work_through()
             await inspect(job, self._tools)

@@ -616,3 +616,11 @@ async def test_every_page_that_was_audited_counts_in_whatever_order_they_came(ki
         read += [call.window.start for call in kit.source.history_calls()[before:] if call.window]
     assert len(set(read)) >= 6
     assert len(read) <= 9
+
+
+async def test_a_selection_that_chooses_nothing_says_so(kit: Kit) -> None:
+    kit.source.listed = {"kraken": []}
+    job = await kit.run(ask(instrument=None, start=None, end=None, pair_limit=3))
+    assert job.state == "complete"
+    said = [(line.level, line.text) for line in kit.said(LogLine)]
+    assert ("warning", "the selection chooses no series: there is nothing to ask for") in said
