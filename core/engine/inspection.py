@@ -13,7 +13,7 @@ async def inspect(job: Job, tools: Tools) -> None:
     """Flag what is suspect in the newest bars; what is new of it is said. Never raises for what a store does."""
     broken: dict[str, Exception] = {}
     try:
-        new, level = await _inspect(job, tools, broken)
+        new = await _inspect(job, tools, broken)
     except StoreError as error:
         _say(job, tools, "error", f"the newest bars could not be checked: {clean(str(error))}")
         return
@@ -21,20 +21,18 @@ async def inspect(job: Job, tools: Tools) -> None:
         what = f"{type(defect).__name__}: {clean(str(defect))}"
         _say(job, tools, "error", f"the check {clean(name)} is defective: {what}")
     if new:
-        _say(job, tools, level, f"checks: {counted(new, 'new finding')}; see them with: tapewatch verify --offline")
+        _say(job, tools, "warning", f"checks: {counted(new, 'new finding')}; see them with: tapewatch verify --offline")
 
 
-async def _inspect(job: Job, tools: Tools, broken: dict[str, Exception]) -> tuple[int, str]:
-    """How many findings are new, and the highest level of all of them."""
-    new, level = 0, "info"
+async def _inspect(job: Job, tools: Tools, broken: dict[str, Exception]) -> int:
+    new = 0
     for entry in job.progress.values() if tools.options.checks else ():
         if job.is_stopping or not entry.rows or entry.state.key.data_type not in DATASETS:
             continue
         bars = await tools.store.newest_bars(entry.state, NEWEST_BARS)
         if found := examine(bars, tools.options.checks, broken.__setitem__):
             new += await tools.store.flag(entry.state, found)
-            level = "warning" if any(finding.level == "warning" for finding in found) else level
-    return new, level
+    return new
 
 
 def _say(job: Job, tools: Tools, level: str, text: str) -> None:
