@@ -298,7 +298,8 @@ def test_why_asks_the_engine_that_holds_the_store(own: Damaged) -> None:
     own.program.ingest(*INGEST, "--full_refresh")
 
     def left() -> Any:
-        return own.program("why", name("ETH-USD"), "--at", NOW, "--output", "json", code=0).json["quota"].get("day")
+        quota = own.program("why", name("ETH-USD"), "--at", NOW, "--output", "json", code=0).json["quota"]
+        return (quota or {}).get("day")
 
     assert until(left, "the quota of the day") > 0
     engine.end()
