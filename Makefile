@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Extras stay in the pins: without them an older pip looks past them for a newer release.
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras
+
 ZONES := Asia/Kathmandu America/Sao_Paulo
 
 .PHONY: help demo test zones check lint format coverage bench picture requirements clean
@@ -42,10 +45,8 @@ picture: .venv/dev  ## take the README's picture of the dashboard anew
 	$(BIN)/python -m docs.picture
 
 requirements: .venv/dev  ## compile the pins anew (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		pyproject.toml --group build -o requirements/run.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --group build -o requirements/run.txt
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage
