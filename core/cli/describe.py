@@ -56,12 +56,12 @@ def _unknown(table: str) -> Exception:
 
 def _schema() -> dict[str, dict[str, str]]:
     """Columns and their types of every table and view of a new store."""
-    import sqlite3  # noqa: PLC0415
     from contextlib import closing  # noqa: PLC0415
 
     from core.stores.export_sql import schema_of  # noqa: PLC0415
     from core.stores.migrate import migrate  # noqa: PLC0415
+    from core.stores.sqlite_connection import connect  # noqa: PLC0415
 
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+    with closing(connect(":memory:")) as db:
         migrate(db, 0)
         return schema_of(db)

@@ -1,7 +1,6 @@
 """One export from end to end: streams of rows, cut into files, and a manifest that says what they are."""
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from core.errors import ConfigError
 from core.exports.files import OutputFile, partition_path
 from core.exports.formats import FORMATS, Field, Rows
 from core.exports.request import FOREVER, PERIODS, Request
+from core.stores.database import Database
 from core.stores.entities_sql import entity_streams, unkept
 from core.stores.export_sql import Question, Stream, bar_streams, columns_of, is_stored, pruned_before
 from core.stores.selection import Selection
@@ -64,7 +64,7 @@ class Export:
     Raises ConfigError for columns, markets and instruments that are not there.
     """
 
-    def __init__(self, db: sqlite3.Connection, request: Request, form: str, progress: Progress) -> None:
+    def __init__(self, db: Database, request: Request, form: str, progress: Progress) -> None:
         self._db = db
         self._request = request
         self._form = form
@@ -137,7 +137,7 @@ class Export:
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def streams_of(db: sqlite3.Connection, request: Request, columns: tuple[str, ...]) -> list[Stream]:
+def streams_of(db: Database, request: Request, columns: tuple[str, ...]) -> list[Stream]:
     """The streams that a request is about. Raises ConfigError when it names what is not stored."""
     question = Question(columns, request.window, request.as_of, request.changed_since, request.include_open)
     if isinstance(request.data_type, Dataset):
@@ -198,7 +198,7 @@ def _floor(ts: int, period: str) -> int:
     return parse_time(iso(ts)[: PERIODS[period]] + rest)
 
 
-def store_facts(db: sqlite3.Connection) -> dict[str, Any]:
+def store_facts(db: Database) -> dict[str, Any]:
     """Who the rows come from, and the version of the schema."""
     origin = db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
     [schema] = db.execute("SELECT max(version) FROM migration").fetchone()
@@ -229,7 +229,7 @@ def _iso(ts: int | None) -> str | None:
     return None if ts is None else iso(ts)
 
 
-def _notes(db: sqlite3.Connection, request: Request, fields: Sequence[Field]) -> Iterator[str]:
+def _notes(db: Database, request: Request, fields: Sequence[Field]) -> Iterator[str]:
     """What an answer about the past cannot tell."""
     if request.as_of is None:
         return

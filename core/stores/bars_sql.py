@@ -1,18 +1,17 @@
-"""Stored closed bars as columns, and what the quality checks flagged in them. Synchronous."""
+"""Stored closed bars as columns, and what the quality checks flagged in them."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from core.datasets import DATASETS, SeriesKey
 from core.findings import Bars, Finding, joined
 from core.stores.bars import StoredSeries
+from core.stores.database import Database
 from core.stores.selection import Selection
-from core.stores.window_sql import transaction
 from core.windows import GRAINS, Window
 
 
-def stored_series(db: sqlite3.Connection, selection: Selection) -> list[StoredSeries]:
+def stored_series(db: Database, selection: Selection) -> list[StoredSeries]:
     """The selected series that hold closed bars, by name."""
     found = db.execute(
         "SELECT id, data_type, market, instrument, interval, first_bar, last_bar FROM series "
@@ -27,16 +26,14 @@ def stored_series(db: sqlite3.Connection, selection: Selection) -> list[StoredSe
     ]
 
 
-def read_bars(
-    db: sqlite3.Connection, series_id: int, key: SeriesKey, window: Window, names: Sequence[str] | None = None
-) -> Bars:
+def read_bars(db: Database, series_id: int, key: SeriesKey, window: Window, names: Sequence[str] | None = None) -> Bars:
     """The closed bars that begin in `window`, with the columns `names` or all of them."""
     chosen = _names(key) if names is None else tuple(names)
     query = f"SELECT ts, {', '.join(chosen)} FROM {key.data_type} WHERE series_id = ? AND closed AND ts >= ? AND ts < ?"
     return _bars(db, series_id, key, chosen, db.execute(query, (series_id, *window)).fetchall())
 
 
-def newest_bars(db: sqlite3.Connection, series_id: int, key: SeriesKey, count: int) -> Bars:
+def newest_bars(db: Database, series_id: int, key: SeriesKey, count: int) -> Bars:
     """The newest `count` closed bars."""
     names = _names(key)
     query = (
@@ -49,9 +46,7 @@ def _names(key: SeriesKey) -> tuple[str, ...]:
     return tuple(column.name for column in DATASETS[key.data_type].columns)
 
 
-def _bars(
-    db: sqlite3.Connection, series_id: int, key: SeriesKey, names: tuple[str, ...], rows: list[tuple[Any, ...]]
-) -> Bars:
+def _bars(db: Database, series_id: int, key: SeriesKey, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Bars:
     ts, *columns = zip(*rows, strict=True) if rows else [()] * (1 + len(names))
     [(until,)] = db.execute('SELECT max("end") FROM coverage WHERE series_id = ?', (series_id,))
     others = "source = (SELECT source FROM series WHERE id = ?) AND data_type = ? AND market = ? AND interval = ?"
@@ -62,16 +57,16 @@ def _bars(
     return Bars(key, ts, dict(zip(names, columns, strict=True)), until, newest)
 
 
-def flag(db: sqlite3.Connection, series_id: int, findings: Sequence[Finding], now: int) -> int:
+def flag(db: Database, series_id: int, findings: Sequence[Finding], now: int) -> int:
     """Write findings down; how many are new. One that overlaps a known one of its check is a further sighting."""
     fresh = 0
-    with transaction(db):
+    with db.transaction():
         for found in joined(findings):
             fresh += _flag(db, series_id, found, now)
     return fresh
 
 
-def _flag(db: sqlite3.Connection, series_id: int, found: Finding, now: int) -> bool:
+def _flag(db: Database, series_id: int, found: Finding, now: int) -> bool:
     where = 'series_id = ? AND check_name = ? AND start <= ? AND "end" >= ?'
     query = f'SELECT min(start), max("end"), max(sightings), min(first_seen) FROM finding WHERE {where}'
     place = (series_id, found.check, found.window.end, found.window.start)

@@ -1,11 +1,10 @@
-"""One answered list of reference data as one SQLite transaction. Synchronous, like `window_sql`.
+"""One answered list of reference data as one transaction.
 
 An entity keeps its row for good: what is not listed any more is marked, and a new name is a new value of
 the same row. Names of series follow those of their instruments.
 """
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +23,9 @@ from core.stores.catalog import (
     page_of,
 )
 from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
+from core.stores.database import Database, places
 from core.stores.follow_sql import Followers
-from core.stores.window_sql import forget_failed, transaction
+from core.stores.window_sql import forget_failed
 from core.windows import iso
 
 BELIEVED_SHARE = 0.5
@@ -33,10 +33,11 @@ DOUBTED_FROM = 20
 ENTITY = ("entity_id", "is_listed", "last_seen")
 
 
-def write_listing(db: sqlite3.Connection, commit: ListingCommit, now: int) -> ListingWritten:
+def write_listing(db: Database, commit: ListingCommit, now: int) -> ListingWritten:
     """Raises Malformed for an answer that cannot be the whole list; `now` is our clock in UTC epoch seconds."""
-    with transaction(db):
+    with db.transaction():
         failpoint("tx_begin")
+        db.lock_series(commit.series.id)
         writer = _Writer(db, commit)
         matched = writer.match()
         changes = writer.write(matched)
@@ -85,7 +86,7 @@ class _Place:
 
 
 class _Writer:
-    def __init__(self, db: sqlite3.Connection, commit: ListingCommit) -> None:
+    def __init__(self, db: Database, commit: ListingCommit) -> None:
         self.reused: list[Reuse] = []
         self.kept: list[str] = []
         self._db = db
@@ -135,7 +136,7 @@ class _Writer:
         names = [row[self._reference.entity] for row in self._listing.rows]
         [identity] = self._reference.identity
         ids = [row[identity] for row in self._listing.rows]
-        is_meant = f"{self._reference.entity} IN ({_places(names)}) OR {identity} IN ({_places(ids)})"
+        is_meant = f"{self._reference.entity} IN ({places(names)}) OR {identity} IN ({places(ids)})"
         condition = f"{self._place.where} AND ({is_meant})"
         return read_entities(self._db, self._reference, condition, (*self._place.values, *names, *ids))
 
@@ -153,7 +154,7 @@ class _Writer:
             missing = [entity for entity in missing if entity.row[reference.entity] not in self._listing.unreadable]
             changes += [Recorded(e.id, e.row[reference.entity], gone(e, reference)) for e in missing]
         self._db.executemany(
-            f"UPDATE {reference.name} SET is_listed = 0, changed = ? WHERE entity_id = ?",
+            f"UPDATE {reference.name} SET is_listed = false, changed = ? WHERE entity_id = ?",
             [(self._listing.server_time, recorded.entity_id) for recorded in changes],
         )
         return changes
@@ -170,13 +171,13 @@ class _Writer:
     def _block_indices(self, asset: str, words: str) -> int:
         """All indices of an asset are about another one now."""
         datasets = [dataset.name for dataset in DATASETS.values() if dataset.kind in self._reference.kinds]
-        where = f"source = ? AND data_type IN ({_places(datasets)}) AND substr(instrument, 1, ?) = ?"
+        where = f"source = ? AND data_type IN ({places(datasets)}) AND substr(instrument, 1, ?) = ?"
         values = (self._commit.source, *datasets, len(asset) + 1, f"{asset}-")
         return self._db.execute(f"UPDATE series SET blocked = ? WHERE {where}", (words, *values)).rowcount
 
     def _update(self, row: Row, entity: Entity, rank: int, *, is_changed: bool) -> None:
         values = {name: row[name] for name in self._reference.names}
-        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": 1}
+        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": True}
         values["last_seen"] = self._listing.server_time
         if is_changed:
             values["changed"] = self._listing.server_time
@@ -185,10 +186,10 @@ class _Writer:
 
     def _insert(self, row: Row, rank: int) -> int:
         values = {**self._place.columns, **{name: row[name] for name in self._reference.names}}
-        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": 1}
+        values |= {"list_id": self._commit.series.id, "list_rank": rank, "is_listed": True}
         values |= dict.fromkeys(("first_seen", "last_seen", "changed"), self._listing.server_time)
-        sql = f"INSERT INTO {self._reference.name} ({', '.join(values)}) VALUES ({_places(values)})"
-        return self._db.execute(sql, tuple(values.values())).lastrowid or 0
+        sql = f"INSERT INTO {self._reference.name} ({', '.join(values)}) VALUES ({places(values)}) RETURNING entity_id"
+        return int(self._db.execute(sql, tuple(values.values())).fetchone()[0])
 
     def _follow(self, changes: Sequence[Recorded], known: Sequence[tuple[Row, Entity]]) -> None:
         """The series of instruments get their names, and of those that changed their constants."""
@@ -219,11 +220,7 @@ class _Writer:
         )
 
 
-def _places(values: Iterable[object]) -> str:
-    return ", ".join("?" for _ in values)
-
-
-def _write_quarantine(db: sqlite3.Connection, commit: ListingCommit) -> None:
+def _write_quarantine(db: Database, commit: ListingCommit) -> None:
     """One record for each entry and reason, with its newest text: lists are read every hour."""
     window = page_of(commit.series.key)
     stamp = (commit.run_id, commit.listing.server_time)
@@ -242,7 +239,7 @@ def _write_quarantine(db: sqlite3.Connection, commit: ListingCommit) -> None:
             )
 
 
-def _write_list(db: sqlite3.Connection, commit: ListingCommit, now: int) -> int:
+def _write_list(db: Database, commit: ListingCommit, now: int) -> int:
     """The list's own figures; how many entities it has, gone ones included."""
     table, listing = commit.series.key.data_type, commit.listing
     row = db.execute(
@@ -253,7 +250,7 @@ def _write_list(db: sqlite3.Connection, commit: ListingCommit, now: int) -> int:
     return int(row[0]) if row else 0
 
 
-def read_entities(db: sqlite3.Connection, reference: Reference, where: str, values: Sequence[Any]) -> list[Entity]:
+def read_entities(db: Database, reference: Reference, where: str, values: Sequence[Any]) -> list[Entity]:
     names = reference.names
     flags = [column.name for column in reference.columns if column.kind is bool]
     found = db.execute(f"SELECT {', '.join((*ENTITY, *names))} FROM {reference.name} WHERE {where}", tuple(values))
@@ -266,7 +263,7 @@ def read_entities(db: sqlite3.Connection, reference: Reference, where: str, valu
     return entities
 
 
-def read_listing(db: sqlite3.Connection, source: str, key: SeriesKey) -> StoredList | None:
+def read_listing(db: Database, source: str, key: SeriesKey) -> StoredList | None:
     """The last full answer of a list, None before the first."""
     found = db.execute(
         "SELECT id, refreshed, page_checked, total FROM series WHERE source = ? AND data_type = ? AND market = ? "
@@ -281,10 +278,10 @@ def read_listing(db: sqlite3.Connection, source: str, key: SeriesKey) -> StoredL
     return StoredList(refreshed, answered, total, [entity.row for entity in entities])
 
 
-def read_named(db: sqlite3.Connection, source: str, key: SeriesKey, names: Sequence[str]) -> list[Entity]:
+def read_named(db: Database, source: str, key: SeriesKey, names: Sequence[str]) -> list[Entity]:
     """Instruments of a market that are called one of `names` by either id, or once were; gone ones included."""
     place = _Place(LISTS[key.data_type], source, key)
-    known = _places(names)
+    known = places(names)
     renamed = (
         "SELECT entity_id FROM metadata_change WHERE source = ? AND data_type = ? AND place = ? AND change = ? "
         f"AND old IN ({known})"
@@ -296,7 +293,7 @@ def read_named(db: sqlite3.Connection, source: str, key: SeriesKey, names: Seque
     return read_entities(db, place.reference, condition, (*place.values, *names, *names, *before))
 
 
-def name_now(db: sqlite3.Connection, source: str, key: SeriesKey) -> SeriesKey:
+def name_now(db: Database, source: str, key: SeriesKey) -> SeriesKey:
     """`key` by the name that its instrument has since it was renamed."""
     reference = INSTRUMENT_LISTS[DATASETS[key.data_type].kind]
     found = read_named(db, source, SeriesKey(reference.name, key.market), [key.instrument])
@@ -306,23 +303,23 @@ def name_now(db: sqlite3.Connection, source: str, key: SeriesKey) -> SeriesKey:
     return key._replace(instrument=max(names, key=lambda name: names[name]))
 
 
-def read_stored_series(db: sqlite3.Connection, source: str, data_type: str, interval: str) -> set[tuple[str, str]]:
+def read_stored_series(db: Database, source: str, data_type: str, interval: str) -> set[tuple[str, str]]:
     """Market and instrument of each."""
     where = "source = ? AND data_type = ? AND interval = ?"
     return set(db.execute(f"SELECT market, instrument FROM series WHERE {where}", (source, data_type, interval)))
 
 
-def read_blocked(db: sqlite3.Connection, source: str) -> set[str]:
+def read_blocked(db: Database, source: str) -> set[str]:
     """`market/instrument` of every blocked series, and `top/asset` of every blocked index."""
     query = (
-        "SELECT market || '/' || instrument FROM series WHERE source = ?1 AND blocked IS NOT NULL UNION "
-        "SELECT ?2 || '/' || substr(instrument, 1, instr(instrument, '-') - 1) FROM series "
-        "WHERE source = ?1 AND blocked IS NOT NULL AND data_type = ?3"
+        "SELECT market || '/' || instrument, data_type, instrument FROM series WHERE source = ? AND blocked IS NOT NULL"
     )
-    return {name for (name,) in db.execute(query, (source, TOP_LIST, INDICES_OHLCV.name))}
+    found = db.execute(query, (source,)).fetchall()
+    assets = (name.partition("-")[0] for _, data_type, name in found if data_type == INDICES_OHLCV.name)
+    return {name for name, _, _ in found} | {f"{TOP_LIST}/{asset}" for asset in assets}
 
 
-def describe_series(db: sqlite3.Connection, series_id: int, source: str, key: SeriesKey) -> None:
+def describe_series(db: Database, series_id: int, source: str, key: SeriesKey) -> None:
     """Tell a new series whose it is, with the constants that the listing of its instrument knows."""
     dataset = DATASETS.get(key.data_type)
     if dataset is None:
@@ -333,7 +330,7 @@ def describe_series(db: sqlite3.Connection, series_id: int, source: str, key: Se
         _set_constants(db, series_id, entity.row)
 
 
-def _set_constants(db: sqlite3.Connection, series_id: int, row: Any) -> None:
+def _set_constants(db: Database, series_id: int, row: Any) -> None:
     [data_type] = db.execute("SELECT data_type FROM series WHERE id = ?", (series_id,)).fetchone()
     names = ["exchange_symbol", *(column.name for column in DATASETS[data_type].constants if column.name != "type")]
     values = {name: row[name] for name in names if row.get(name) is not None}
@@ -342,9 +339,9 @@ def _set_constants(db: sqlite3.Connection, series_id: int, row: Any) -> None:
         db.execute(f"UPDATE series SET {sets} WHERE id = ?", (*values.values(), series_id))
 
 
-def read_changes(db: sqlite3.Connection, since: int, data_types: Sequence[str] = ()) -> list[ListedChange]:
+def read_changes(db: Database, since: int, data_types: Sequence[str] = ()) -> list[ListedChange]:
     """Changes at or after `since` (the vendor's time, UTC epoch seconds), oldest first."""
-    only = f" AND data_type IN ({_places(data_types)})" if data_types else ""
+    only = f" AND data_type IN ({places(data_types)})" if data_types else ""
     found = db.execute(
         f"SELECT {', '.join(ListedChange._fields)} FROM metadata_change WHERE at >= ?{only} ORDER BY at, id",
         (since, *data_types),
@@ -352,7 +349,7 @@ def read_changes(db: sqlite3.Connection, since: int, data_types: Sequence[str] =
     return [ListedChange(*row) for row in found]
 
 
-def read_vendor_time(db: sqlite3.Connection, now: float) -> float:
+def read_vendor_time(db: Database, now: float) -> float:
     """The vendor's time at `now` by our clock, as the newest answered list tells; `now` before the first."""
     found = db.execute(
         "SELECT page_checked - refreshed FROM series WHERE interval = '' AND refreshed IS NOT NULL "

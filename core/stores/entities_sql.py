@@ -5,7 +5,6 @@ undone. What is refreshed without being recorded has no past that could be told:
 """
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,14 +12,15 @@ from typing import Any
 from core.errors import ConfigError
 from core.references import Reference
 from core.stores.changes import IS_LISTED, RENAMED, REUSED
+from core.stores.database import Database
 from core.stores.export_sql import Question, Reading, Row, Stream, undone
 from core.windows import Window
 
 _UNKEPT = frozenset({"list_id", "list_rank", "last_seen"})
 _THEN = "FROM metadata_change AS c WHERE c.data_type = '{0}' AND c.entity_id = {0}.entity_id AND c.at <= :until"
 _COMPUTED = {
-    IS_LISTED: f"coalesce((SELECT CASE c.change WHEN '{REUSED}' THEN 0 ELSE c.new = 'true' END {_THEN} "
-    f"AND (c.change = '{REUSED}' OR c.field = '{IS_LISTED}') ORDER BY c.id DESC LIMIT 1), 1)",
+    IS_LISTED: f"coalesce((SELECT CASE c.change WHEN '{REUSED}' THEN false ELSE c.new = 'true' END {_THEN} "
+    f"AND (c.change = '{REUSED}' OR c.field = '{IS_LISTED}') ORDER BY c.id DESC LIMIT 1), true)",
     "changed": f"coalesce((SELECT max(c.at) {_THEN}), first_seen)",
 }
 
@@ -31,7 +31,7 @@ def unkept(reference: Reference) -> frozenset[str]:
 
 
 def entity_streams(
-    db: sqlite3.Connection, reference: Reference, markets: Sequence[str], instruments: Sequence[str], question: Question
+    db: Database, reference: Reference, markets: Sequence[str], instruments: Sequence[str], question: Question
 ) -> list[Stream]:
     """The entities of a metadata data type by place, those that are gone included, the first seen first.
 
@@ -57,7 +57,7 @@ def _named(reference: Reference, markets: Sequence[str], instruments: Sequence[s
     if instruments and reference.entity != "instrument":
         raise ConfigError(f"--instrument: {reference.name} is not about instruments")
     values = {f"market{at}": name for at, name in enumerate(markets)}
-    where = [f"market IN ({', '.join(':' + name for name in values)})"] if markets else ["1"]
+    where = [f"market IN ({', '.join(':' + name for name in values)})"] if markets else ["true"]
     if instruments:
         named = {f"instrument{at}": name for at, name in enumerate(instruments)}
         places = ", ".join(":" + name for name in named)
@@ -67,14 +67,12 @@ def _named(reference: Reference, markets: Sequence[str], instruments: Sequence[s
 
 
 def _reader(
-    db: sqlite3.Connection, reference: Reference, where: str, values: dict[str, Any], question: Question
+    db: Database, reference: Reference, where: str, values: dict[str, Any], question: Question
 ) -> Callable[[Window], Reading]:
     return lambda _window: ((None, *row[1:]) for row in _read(db, reference, where, values, question))
 
 
-def _read(
-    db: sqlite3.Connection, reference: Reference, where: str, values: dict[str, Any], question: Question
-) -> Iterator[Row]:
+def _read(db: Database, reference: Reference, where: str, values: dict[str, Any], question: Question) -> Iterator[Row]:
     """Entities as `(entity_id, *columns)`."""
     computed: dict[str, str] = {}
     if question.as_of is not None:
@@ -92,7 +90,7 @@ def _read(
     return undone(rows, _changed_later(db, reference, question.as_of), kept)
 
 
-def _changed_later(db: sqlite3.Connection, reference: Reference, as_of: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _changed_later(db: Database, reference: Reference, as_of: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """What was known at `as_of` and has been replaced since, by entity: the oldest of the old values counts."""
     query = (
         "SELECT entity_id, change, field, old FROM metadata_change WHERE data_type = ? AND at > ? "

@@ -1,6 +1,5 @@
-"""Gaps with what is stored around them, for their causes; and windows that were given up. Synchronous."""
+"""Gaps with what is stored around them, for their causes; and windows that were given up."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -9,8 +8,8 @@ from core.causes import NOT_LISTED, UNEXPLAINED, Explanation, Listed, Others, Su
 from core.coverage import Gap
 from core.datasets import DATASETS, Dataset, SeriesKey
 from core.references import INSTRUMENT_LISTS
+from core.stores.database import Database, places
 from core.stores.selection import Selection
-from core.stores.window_sql import transaction
 from core.windows import GRAINS, Window
 
 MOST_OTHERS = 25
@@ -59,7 +58,7 @@ class FailedWindow(NamedTuple):
     last_seen: int
 
 
-def explained_gaps(db: sqlite3.Connection, selection: Selection) -> list[ExplainedGap]:
+def explained_gaps(db: Database, selection: Selection) -> list[ExplainedGap]:
     """The gaps of the selected series, by series and time, each with its cause as of now."""
     query = (
         f"SELECT {_SERIES}, {_GAP} FROM gap JOIN series ON series.id = gap.series_id WHERE {selection.where} "
@@ -68,7 +67,7 @@ def explained_gaps(db: sqlite3.Connection, selection: Selection) -> list[Explain
     return list(_explained(db, db.execute(query, selection.values).fetchall()))
 
 
-def failed_windows(db: sqlite3.Connection, selection: Selection) -> list[FailedWindow]:
+def failed_windows(db: Database, selection: Selection) -> list[FailedWindow]:
     """The windows of the selected series that were given up, by series and time."""
     query = (
         f'SELECT {_SERIES}, f.start, f."end", error, attempts, run_id, sightings, first_seen, last_seen '
@@ -79,12 +78,12 @@ def failed_windows(db: sqlite3.Connection, selection: Selection) -> list[FailedW
     return [FailedWindow(row[0], SeriesKey(*row[2:6]), Window(*row[6:8]), *row[8:]) for row in found]
 
 
-def write_causes(db: sqlite3.Connection, series_ids: Sequence[int]) -> None:
+def write_causes(db: Database, series_ids: Sequence[int]) -> None:
     """Explain the gaps of these series that have no explanation yet, in one transaction."""
     words = sorted(UNEXPLAINED)
     query = (
         f"SELECT {_SERIES}, {_GAP} FROM gap JOIN series ON series.id = gap.series_id "
-        f"WHERE series.id = ? AND gap.cause IN ({', '.join('?' * len(words))})"
+        f"WHERE series.id = ? AND gap.cause IN ({places(words)})"
     )
     causes = [
         (each.explanation.cause, each.series_id, each.gap.window.start)
@@ -93,11 +92,11 @@ def write_causes(db: sqlite3.Connection, series_ids: Sequence[int]) -> None:
         if each.explanation.cause != each.gap.cause
     ]
     if causes:
-        with transaction(db):
+        with db.transaction():
             db.executemany("UPDATE gap SET cause = ? WHERE series_id = ? AND start = ?", causes)
 
 
-def _explained(db: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> Iterator[ExplainedGap]:
+def _explained(db: Database, rows: Iterable[tuple[Any, ...]]) -> Iterator[ExplainedGap]:
     look = _Look(db)
     for row in rows:
         place, gap = Place(row[0], row[1], SeriesKey(*row[2:6])), Gap(Window(*row[6:8]), *row[8:])
@@ -126,7 +125,7 @@ class Witness(NamedTuple):
 class _Look:
     """Looks around gaps; what is the same for many of them is read once."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self._witnesses: dict[tuple[str, ...], list[Witness]] = {}
         self._listed: dict[int, Listed | None] = {}
@@ -154,7 +153,7 @@ class _Look:
         asked = tuple(islice(able, MOST_OTHERS))
         query = (
             f"SELECT count(DISTINCT series_id) FROM {place.key.data_type} "
-            f"WHERE series_id IN ({', '.join('?' * len(asked))}) AND ts >= ? AND ts < ?"
+            f"WHERE series_id IN ({places(asked)}) AND ts >= ? AND ts < ?"
         )
         with_bars = self._db.execute(query, (*asked, *window)).fetchone()[0]
         return Others(len(asked), len(asked) - with_bars)
@@ -167,7 +166,7 @@ class _Look:
         return self._witnesses[names]
 
 
-def _witnesses(db: sqlite3.Connection, names: tuple[str, ...]) -> list[Witness]:
+def _witnesses(db: Database, names: tuple[str, ...]) -> list[Witness]:
     beside = "source = ? AND data_type = ? AND market = ? AND interval = ? AND last_bar IS NOT NULL"
     covered: dict[int, list[Window]] = {}
     query = f'SELECT series_id, start, "end" FROM coverage WHERE series_id IN (SELECT id FROM series WHERE {beside})'
@@ -181,7 +180,7 @@ def _witnesses(db: sqlite3.Connection, names: tuple[str, ...]) -> list[Witness]:
     return [Witness(row[0], max(row[1], row[3] or row[1]), row[2], covered.get(row[0], [])) for row in found]
 
 
-def listed(db: sqlite3.Connection, place: Place) -> Listed | None:
+def listed(db: Database, place: Place) -> Listed | None:
     """What the stored metadata says of the instrument now; None when it says nothing."""
     kind = place.dataset.kind
     last = LAST_RECORDS[kind, place.dataset.feature]

@@ -6,7 +6,6 @@ data are taken back by `metadata_change`. Everything is read in order and a row 
 """
 
 import json
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from core.datasets import Dataset, SeriesKey
+from core.stores.database import Database
 from core.stores.schema import group_names
 from core.stores.selection import Selection
 from core.windows import Grain, Window, clip
@@ -69,24 +69,18 @@ class _Mark(NamedTuple):
     at: int
 
 
-def schema_of(db: sqlite3.Connection) -> dict[str, dict[str, str]]:
+def schema_of(db: Database) -> dict[str, dict[str, str]]:
     """Every table and view of ours, with its columns and their types in order."""
-    names = db.execute(
-        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    ).fetchall()
-    return {name: columns_of(db, name) for (name,) in names}
+    return {name: columns_of(db, name) for name in db.relations()}
 
 
-def columns_of(db: sqlite3.Connection, table: str) -> dict[str, str]:
+def columns_of(db: Database, table: str) -> dict[str, str]:
     """The columns of one table or view with their types (INTEGER, REAL, TEXT), in order."""
-    found = db.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall()
     # What a view computes has no declared type.
-    return {name: kind or ("TEXT" if name in _TEXTS else "INTEGER") for name, kind in found}
+    return {name: kind or ("TEXT" if name in _TEXTS else "INTEGER") for name, kind in db.columns(table).items()}
 
 
-def bar_streams(
-    db: sqlite3.Connection, dataset: Dataset, grain: Grain, selection: Selection, question: Question
-) -> list[Stream]:
+def bar_streams(db: Database, dataset: Dataset, grain: Grain, selection: Selection, question: Question) -> list[Stream]:
     """The selected series by market and instrument."""
     found = db.execute(
         f"SELECT id, market, instrument FROM series WHERE {selection.where} ORDER BY market, instrument, id",
@@ -104,24 +98,24 @@ def bar_streams(
 
 
 def _reader(
-    db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, question: Question
+    db: Database, dataset: Dataset, grain: Grain, series_id: int, question: Question
 ) -> Callable[[Window], Reading]:
     return lambda window: read_bars(db, dataset, grain, series_id, question, clip(window, question.window))
 
 
-def _span(db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, window: Window) -> Window:
+def _span(db: Database, dataset: Dataset, grain: Grain, series_id: int, window: Window) -> Window:
     edge = f"SELECT {{}}(ts) FROM {dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ?"
     first, last = (db.execute(edge.format(name), (series_id, *window)).fetchone()[0] for name in ("min", "max"))
     return Window(0, 0) if first is None else Window(first, last + grain.seconds)
 
 
-def is_stored(db: sqlite3.Connection, selection: Selection) -> bool:
+def is_stored(db: Database, selection: Selection) -> bool:
     """Whether any series is selected."""
     query = f"SELECT 1 FROM series WHERE {selection.where} LIMIT 1"
     return db.execute(query, selection.values).fetchone() is not None
 
 
-def pruned_before(db: sqlite3.Connection, selection: Selection) -> int | None:
+def pruned_before(db: Database, selection: Selection) -> int | None:
     """Before what bars of the selected series were removed, so that nobody can tell of them any more."""
     query = f"SELECT max(pruned_before) FROM series WHERE {selection.where}"
     found: int | None = db.execute(query, selection.values).fetchone()[0]
@@ -129,7 +123,7 @@ def pruned_before(db: sqlite3.Connection, selection: Selection) -> int | None:
 
 
 def read_bars(
-    db: sqlite3.Connection, dataset: Dataset, grain: Grain, series_id: int, question: Question, window: Window
+    db: Database, dataset: Dataset, grain: Grain, series_id: int, question: Question, window: Window
 ) -> Reading:
     """Bars of one series that start inside `window`, as `(ts, *columns)`, ascending."""
     derived, group_of = dict(dataset.derived), group_names(dataset)
@@ -145,7 +139,7 @@ def read_bars(
             yield from undone(rows, _restated_later(db, series_id, part, question.as_of, later), sources)
 
 
-def _marks(db: sqlite3.Connection, series_id: int, question: Question, groups: set[str]) -> dict[str, list[_Mark]]:
+def _marks(db: Database, series_id: int, question: Question, groups: set[str]) -> dict[str, list[_Mark]]:
     """Where any of `groups` were added later than the question knows of; under no name, where since its time."""
     since = FOREVER.end if question.changed_since is None else question.changed_since
     query = 'SELECT groups, start, "end", at FROM widened WHERE series_id = ? AND (at > ? OR at >= ?) ORDER BY start'
@@ -176,7 +170,7 @@ def _parts(window: Window, marks: Mapping[str, Sequence[_Mark]]) -> Iterator[tup
 
 
 def _select_bars(
-    db: sqlite3.Connection,
+    db: Database,
     view: str,
     series_id: int,
     question: Question,
@@ -197,7 +191,7 @@ def _select_bars(
 
 
 def _restated_later(
-    db: sqlite3.Connection, series_id: int, window: Window, as_of: int, later: Mapping[str, int]
+    db: Database, series_id: int, window: Window, as_of: int, later: Mapping[str, int]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """What was stored at `as_of` and has been replaced since, by bar: the oldest of the old values counts.
 

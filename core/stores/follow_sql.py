@@ -1,15 +1,15 @@
-"""Series follow the instruments that lists tell about. Synchronous, inside of the caller's transaction.
+"""Series follow the instruments that lists tell about, inside of the caller's transaction.
 
 A series belongs to an entity of its market's list, whatever either is called: names are swapped, given to
 others and taken back. Where the name of an entity is another one's series, that series is not written.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from core.datasets import DATASETS, SeriesKey
 from core.references import INSTRUMENT_LISTS
+from core.stores.database import Database, places
 
 
 class Move(NamedTuple):
@@ -29,11 +29,11 @@ class Move(NamedTuple):
 class Followers:
     """The series of the instruments of one market's list."""
 
-    def __init__(self, db: sqlite3.Connection, source: str, key: SeriesKey) -> None:
+    def __init__(self, db: Database, source: str, key: SeriesKey) -> None:
         self._db = db
         self._table = key.data_type
         types = [name for name, dataset in DATASETS.items() if INSTRUMENT_LISTS[dataset.kind].name == key.data_type]
-        self._mine = f"s.source = ? AND s.market = ? AND s.data_type IN ({', '.join('?' * len(types))})"
+        self._mine = f"s.source = ? AND s.market = ? AND s.data_type IN ({places(types)})"
         self._values = (source, key.market, *types)
 
     def link(self) -> None:
@@ -84,7 +84,7 @@ class Followers:
     def of(self, entity_ids: Iterable[int]) -> list[tuple[int, int]]:
         """The series of these entities, as (entity, series)."""
         ids = tuple(entity_ids)
-        sql = f"SELECT entity_id, id FROM series WHERE entity_id IN ({', '.join('?' * len(ids))})"
+        sql = f"SELECT entity_id, id FROM series WHERE entity_id IN ({places(ids)})"
         where = f"{sql} AND id IN (SELECT s.id FROM series AS s WHERE {self._mine})"
         return self._db.execute(where, (*ids, *self._values)).fetchall()
 

@@ -1,15 +1,14 @@
-"""The gaps of a series, and where its history starts. Synchronous, inside of the caller's transaction."""
-
-import sqlite3
+"""The gaps of a series, and where its history starts. Inside of the caller's transaction."""
 
 from core.coverage import Gap, without_prehistory
+from core.stores.database import Database
 from core.windows import Window
 
 GAP_FIELDS = ("cause", "sightings", "first_seen", "last_seen", "next_check", "evidence")
 EARLIEST = -(2**62)
 
 
-def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Gap]:
+def read_gaps(db: Database, series_id: int, window: Window) -> list[Gap]:
     """The gaps that overlap `window`."""
     found = db.execute(
         'SELECT start, "end", cause, sightings, first_seen, last_seen, next_check, evidence FROM gap '
@@ -19,7 +18,7 @@ def read_gaps(db: sqlite3.Connection, series_id: int, window: Window) -> list[Ga
     return [Gap(Window(row[0], row[1]), *row[2:]) for row in found]
 
 
-def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], after: list[Gap]) -> None:
+def replace_gaps(db: Database, series_id: int, before: list[Gap], after: list[Gap]) -> None:
     for gap in before:
         db.execute("DELETE FROM gap WHERE series_id = ? AND start = ?", (series_id, gap.window.start))
     db.executemany(
@@ -28,7 +27,7 @@ def replace_gaps(db: sqlite3.Connection, series_id: int, before: list[Gap], afte
     )
 
 
-def settle_start(db: sqlite3.Connection, series_id: int, first: int) -> bool:
+def settle_start(db: Database, series_id: int, first: int) -> bool:
     """Remember that the history starts at `first` and forget what was missing before.
 
     False, and nothing is changed, when an older bar is stored.

@@ -1,15 +1,15 @@
-"""Keeping house: series that go whole, and old bars that are not kept. Synchronous.
+"""Keeping house: series that go whole, and old bars that are not kept.
 
 A pruned span stays covered and the series says where it begins, so that nothing of it is bought again.
 """
 
-import sqlite3
 from typing import NamedTuple
 
 from core.datasets import SeriesKey
+from core.stores.database import Database
 from core.stores.gap_sql import EARLIEST
 from core.stores.selection import find_series
-from core.stores.window_sql import forget_failed, transaction
+from core.stores.window_sql import forget_failed
 from core.windows import GRAINS, Window
 
 BARS_AT_ONCE = 100_000
@@ -31,7 +31,7 @@ class Prunable(NamedTuple):
     rows: int
 
 
-def contents(db: sqlite3.Connection, key: SeriesKey) -> dict[str, int]:
+def contents(db: Database, key: SeriesKey) -> dict[str, int]:
     """How many rows of each table belong to a series, its bars first. Raises StoreError when it is not stored."""
     series_id = find_series(db, key)
     tables = (key.data_type, *OF_SERIES)
@@ -39,12 +39,12 @@ def contents(db: sqlite3.Connection, key: SeriesKey) -> dict[str, int]:
     return {table: db.execute(query.format(table), (series_id,)).fetchone()[0] for table in tables}
 
 
-def drop(db: sqlite3.Connection, key: SeriesKey) -> dict[str, int]:
+def drop(db: Database, key: SeriesKey) -> dict[str, int]:
     """Delete a series with everything about it, in one transaction; the rows that went by table.
 
     Raises StoreError when it is not stored.
     """
-    with transaction(db):
+    with db.transaction():
         series_id = find_series(db, key)
         query = "DELETE FROM {} WHERE series_id = ?"
         gone = {table: db.execute(query.format(table), (series_id,)).rowcount for table in (key.data_type, *OF_SERIES)}
@@ -52,40 +52,40 @@ def drop(db: sqlite3.Connection, key: SeriesKey) -> dict[str, int]:
     return gone
 
 
-def prunable(db: sqlite3.Connection, data_type: str, interval: str, before: int) -> list[Prunable]:
+def prunable(db: Database, data_type: str, interval: str, before: int) -> list[Prunable]:
     """The series of this data type and interval with bars before that time, by name."""
     query = (
         "SELECT id, data_type, market, instrument, interval, "
-        f"(SELECT count(*) FROM {data_type} WHERE series_id = series.id AND ts < ?1) "
-        "FROM series WHERE data_type = ?2 AND interval = ?3 AND first_bar < ?1 ORDER BY market, instrument"
+        f"(SELECT count(*) FROM {data_type} WHERE series_id = series.id AND ts < ?) "
+        "FROM series WHERE data_type = ? AND interval = ? AND first_bar < ? ORDER BY market, instrument"
     )
-    found = db.execute(query, (before, data_type, interval))
+    found = db.execute(query, (before, data_type, interval, before))
     return [Prunable(row[0], SeriesKey(*row[1:5]), before, row[5]) for row in found]
 
 
-def prune(db: sqlite3.Connection, data_type: str, interval: str, before: int) -> int:
+def prune(db: Database, data_type: str, interval: str, before: int) -> int:
     """Delete the bars before that time, some at once in a transaction of their own; how many went."""
     query = "SELECT id, first_bar FROM series WHERE data_type = ? AND interval = ? AND first_bar < ?"
     step = BARS_AT_ONCE * GRAINS[interval].seconds
     gone = 0
     for series_id, first in db.execute(query, (data_type, interval, before)).fetchall():
         for edge in (*range(first + step, before, step), before):
-            with transaction(db):
+            with db.transaction():
+                db.lock_series(series_id)
                 gone += _prune(db, data_type, series_id, edge)
     return gone
 
 
-def _prune(db: sqlite3.Connection, table: str, series_id: int, edge: int) -> int:
+def _prune(db: Database, table: str, series_id: int, edge: int) -> int:
     gone = db.execute(f"DELETE FROM {table} WHERE series_id = ? AND ts < ?", (series_id, edge)).rowcount
     for name in PRUNED_WITH_BARS:
         db.execute(f'DELETE FROM {name} WHERE series_id = ? AND "end" <= ?', (series_id, edge))
     for name in CUT:
         db.execute(f"UPDATE {name} SET start = ?2 WHERE series_id = ?1 AND start < ?2", (series_id, edge))
     forget_failed(db, series_id, Window(EARLIEST, edge))
-    oldest = f"SELECT min(ts) FROM {table} WHERE series_id = ?2 AND closed"
+    [oldest] = db.execute(f"SELECT min(ts) FROM {table} WHERE series_id = ? AND closed", (series_id,)).fetchone()
     db.execute(
-        f"UPDATE series SET rows = rows - ?1, first_bar = ({oldest}), "
-        "pruned_before = max(coalesce(pruned_before, ?3), ?3) WHERE id = ?2",
-        (gone, series_id, edge),
+        "UPDATE series SET rows = rows - ?, first_bar = ?, pruned_before = greatest(pruned_before, ?) WHERE id = ?",
+        (gone, oldest, edge, series_id),
     )
     return gone

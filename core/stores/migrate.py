@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from core.errors import StoreRefused
 from core.failpoints import failpoint
+from core.stores.database import Database
 
-LEDGER = (
-    "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-    "sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
-)
+LEDGERS = {
+    "sqlite": "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+    "sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+    "postgres": "CREATE TABLE IF NOT EXISTS migration (version bigint PRIMARY KEY, name text NOT NULL, "
+    "sha256 text NOT NULL, applied_at bigint NOT NULL)",
+}
 
 
 class Migration(NamedTuple):
@@ -25,7 +28,7 @@ class Migration(NamedTuple):
 
 
 def migrations(dialect: str = "sqlite") -> list[Migration]:
-    """The migrations this program carries, oldest first."""
+    """The migrations this program carries for a kind of database, oldest first."""
     folder = files("core.stores") / "migrations" / dialect
     found = [
         Migration(int(entry.name[:4]), entry.name, entry.read_text("utf-8"))
@@ -35,30 +38,34 @@ def migrations(dialect: str = "sqlite") -> list[Migration]:
     return sorted(found)
 
 
-def migrate(db: sqlite3.Connection, now: int) -> list[Migration]:
-    """Bring `db` (in autocommit mode) to the newest schema; what was applied.
+def migrate(db: Database, now: int) -> list[Migration]:
+    """Bring `db` to the newest schema; what was applied.
 
     Raises StoreRefused, having written nothing, for a newer version, a changed migration or a database
     that is not ours.
     """
-    known = migrations()
-    applied = check(db, known)
-    pending = [migration for migration in known if migration.version > applied]
-    for migration in pending:
+    waiting = pending(db)
+    for migration in waiting:
         _apply(db, migration, now)
-    return pending
+    return waiting
 
 
-def check(db: sqlite3.Connection, known: list[Migration]) -> int:
+def pending(db: Database) -> list[Migration]:
+    """What `db` needs to have the newest schema. Raises StoreRefused as `migrate` does."""
+    version = check(db)
+    return [migration for migration in migrations(db.dialect) if migration.version > version]
+
+
+def check(db: Database) -> int:
     """The version of `db`, 0 for an empty one. Raises StoreRefused as `migrate` does."""
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables:
+    names = db.relations()
+    if not names:
         return 0
-    if "migration" not in tables:
-        raise StoreRefused(f"the database has tables of another program ({min(tables)}, ...); choose another file")
-    by_version = {migration.version: migration for migration in known}
+    if "migration" not in names:
+        raise StoreRefused(f"the database has tables of another program ({names[0]}, ...); choose {db.elsewhere}")
+    by_version = {migration.version: migration for migration in migrations(db.dialect)}
     newest = 0
-    for version, name, sha256 in db.execute("SELECT version, name, sha256 FROM migration ORDER BY version"):
+    for version, name, sha256 in db.execute("SELECT version, name, sha256 FROM migration ORDER BY version").fetchall():
         if version not in by_version:
             raise StoreRefused(f"the database was written by a newer Tapewatch (schema {version}); upgrade to use it")
         if by_version[version].sha256 != sha256:
@@ -69,21 +76,23 @@ def check(db: sqlite3.Connection, known: list[Migration]) -> int:
     return newest
 
 
-def check_current(db: sqlite3.Connection, known: list[Migration]) -> int:
-    """As `check`, for who only reads: also raises StoreRefused for an older schema, saying what mends it."""
-    version = check(db, known)
-    if 0 < version < known[-1].version:
+def check_current(db: Database) -> int:
+    """As `check`, for who must not change the schema: also raises StoreRefused for an older one, saying what mends it.
+
+    0 for an empty database.
+    """
+    version, newest = check(db), migrations(db.dialect)[-1].version
+    if 0 < version < newest:
         raise StoreRefused(
-            f"the database has schema {version}, this Tapewatch reads {known[-1].version}; "
-            "any run that ingests brings it up to date (to only look, use the older Tapewatch)"
+            f"the database has schema {version}, this Tapewatch reads {newest}; "
+            "`tapewatch db migrate` brings it up to date (to only look, use the older Tapewatch)"
         )
     return version
 
 
-def _apply(db: sqlite3.Connection, migration: Migration, now: int) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute(LEDGER)
+def _apply(db: Database, migration: Migration, now: int) -> None:
+    with db.transaction():
+        db.execute(LEDGERS[db.dialect])
         for statement in statements(migration.sql):
             db.execute(statement)
             failpoint("migrate_step")
@@ -91,11 +100,6 @@ def _apply(db: sqlite3.Connection, migration: Migration, now: int) -> None:
             "INSERT INTO migration VALUES (?, ?, ?, ?)",
             (migration.version, migration.name, migration.sha256, now),
         )
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def statements(sql: str) -> list[str]:

@@ -1,10 +1,10 @@
-"""What could not be used, as it came: rows, and whole answers. Synchronous."""
+"""What could not be used, as it came: rows, and whole answers."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.datasets import SeriesKey
+from core.stores.database import Database, places
 from core.stores.selection import Selection
 from core.windows import GRAINS, Window
 
@@ -60,26 +60,27 @@ class Quarantined(NamedTuple):
 
 
 def quarantined(
-    db: sqlite3.Connection, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
+    db: Database, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
 ) -> list[Quarantined]:
     """The records of the selected series, by series and time, all or those of `ids` or `reason`."""
-    chosen = f" AND q.id IN ({', '.join('?' * len(ids))})" if ids else ""
+    chosen = f" AND q.id IN ({places(ids)})" if ids else ""
+    chosen += " AND reason = ?" if reason is not None else ""
     query = (
         'SELECT q.id, source, data_type, market, instrument, interval, q.start, q."end", reason, detail, raw, run_id, '
         "sightings, first_seen, last_seen, accepted, series.id "
         f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {selection.where}{chosen} "
-        "AND (? IS NULL OR reason = ?) ORDER BY data_type, market, instrument, interval, q.start, q.id"
+        "ORDER BY data_type, market, instrument, interval, q.start, q.id"
     )
     found = []
-    for row in db.execute(query, (*selection.values, *ids, reason, reason)).fetchall():
+    for row in db.execute(query, (*selection.values, *ids, *(() if reason is None else (reason,)))).fetchall():
         record = Quarantined(row[0], row[1], SeriesKey(*row[2:6]), Window(*row[6:8]), *row[8:16])
         found.append(record._replace(is_filled=_is_filled(db, row[16], record)))
     return found
 
 
-def _is_filled(db: sqlite3.Connection, series_id: int, record: Quarantined) -> bool:
+def _is_filled(db: Database, series_id: int, record: Quarantined) -> bool:
     if record.is_of_list:
-        query = "SELECT coalesce(page_checked > ?, 0) FROM series WHERE id = ?"
+        query = "SELECT coalesce(page_checked > ?, false) FROM series WHERE id = ?"
         return bool(db.execute(query, (record.last_seen, series_id)).fetchone()[0])
     if record.is_row:
         query = f"SELECT EXISTS (SELECT 1 FROM {record.key.data_type} WHERE series_id = ? AND ts = ?)"

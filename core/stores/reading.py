@@ -1,32 +1,31 @@
-"""Looking at a store without touching it: the file is opened read-only, whoever holds it."""
+"""Looking at a store without touching it, whoever works on it meanwhile."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from core.causes import Listed
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
-from core.errors import StoreError, StoreRefused
 from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries, sqlite_path
 from core.stores.catalog import ListedChange
 from core.stores.catalog_sql import read_changes, read_vendor_time
+from core.stores.database import Database
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
-from core.stores.migrate import check_current, migrations
+from core.stores.journal_sql import read_origin
 from core.stores.quarantine_sql import ALL, Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
-from core.stores.sqlite import SERIES_FIELDS, load_series
+from core.stores.series_sql import SERIES_FIELDS, load_series
+from core.stores.sqlite import reading_file
 from core.stores.universe_sql import Member, UniverseRow, read_members, read_universes
 from core.windows import iso
 
+_NAME = "data_type || '/' || market || '/' || instrument || '/' || interval"
 STAMPS = {"history_start", "first_bar", "last_bar", "created", "pruned_before", "page_checked", "audited_at"}
 
 
@@ -44,15 +43,14 @@ class SeriesRow:
 
 
 class Reader:
-    """Questions that `status`, `jobs` and `series` ask of an SQLite store."""
+    """Questions that `status`, `jobs` and `series` ask of a store."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
 
     def origin(self) -> str:
         """Who the rows come from; empty before the first one."""
-        found = self._db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
-        return str(found[0]) if found else ""
+        return read_origin(self._db)
 
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The newest runs, newest first."""
@@ -85,8 +83,8 @@ class Reader:
     def data_types(self) -> list[dict[str, Any]]:
         """Series, rows, newest closed bar and gaps of every data type and interval that has any."""
         found = self._db.execute(
-            "SELECT data_type, interval, count(*), sum(rows), max(last_bar), "
-            "sum((SELECT count(*) FROM gap WHERE series_id = series.id)) "
+            "SELECT data_type, interval, count(*), CAST(sum(rows) AS BIGINT), max(last_bar), "
+            "CAST(sum((SELECT count(*) FROM gap WHERE series_id = series.id)) AS BIGINT) "
             "FROM series WHERE interval <> '' GROUP BY data_type, interval ORDER BY data_type, interval"
         )
         names = ("data_type", "interval", "series", "rows", "last_bar", "gaps")
@@ -103,9 +101,9 @@ class Reader:
     def series(self, selection: Selection = EVERYTHING, like: str = "%") -> list[SeriesRow]:
         """The selected series whose name (`type/market/instrument/interval`) matches the SQL pattern `like`."""
         found = self._db.execute(
-            "SELECT data_type || '/' || market || '/' || instrument || '/' || interval AS name, id, rows, "
-            "first_bar, last_bar, history_start, (SELECT count(*) FROM gap WHERE series_id = series.id) "
-            f"FROM series WHERE name LIKE ? AND {selection.where} ORDER BY name",
+            f"SELECT {_NAME}, id, rows, first_bar, last_bar, history_start, "
+            "(SELECT count(*) FROM gap WHERE series_id = series.id) "
+            f"FROM series WHERE lower({_NAME}) LIKE lower(?) AND {selection.where} ORDER BY 1",
             (like, *selection.values),
         )
         return [SeriesRow(*row) for row in found]
@@ -198,13 +196,10 @@ class Reader:
         return prunable(self._db, data_type, interval, before)
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[Database]:
         """The database at one moment: what is read belongs together, whoever writes meanwhile."""
-        self._db.execute("BEGIN")
-        try:
+        with self._db.snapshot():
             yield self._db
-        finally:
-            self._db.execute("ROLLBACK")
 
     def _records(self, query: str, *values: object) -> list[dict[str, Any]]:
         found = self._db.execute(query, values)
@@ -215,22 +210,5 @@ class Reader:
 @contextmanager
 def reading(url: str) -> Iterator[Reader]:
     """A Reader of the store at `url`. Raises StoreError when there is none, StoreRefused when it is not ours."""
-    path = sqlite_path(url)
-    if not Path(path).is_file():
-        raise StoreError(f"there is no store at {path} yet; `tapewatch demo` makes one to try")
-    try:
-        db = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
-    try:
-        if check_current(db, migrations()) == 0:
-            raise StoreError(f"the store at {path} is empty")
+    with reading_file(sqlite_path(url)) as db:
         yield Reader(db)
-    except StoreRefused as error:
-        raise StoreRefused(f"{path}: {error}") from error
-    except sqlite3.Error as error:
-        if "not a database" in str(error):
-            raise StoreRefused(f"{path} is not an SQLite database; choose another file") from error
-        raise StoreError(f"{path} cannot be read: {error}") from error
-    finally:
-        db.close()

@@ -1,10 +1,10 @@
-"""Closed bars that changed after all, one changed column a row. Synchronous."""
+"""Closed bars that changed after all, one changed column a row."""
 
 import json
-import sqlite3
 from typing import Any, NamedTuple
 
 from core.datasets import SeriesKey
+from core.stores.database import Database
 from core.stores.selection import Selection
 
 
@@ -20,7 +20,7 @@ class Restated(NamedTuple):
     run_id: str
 
 
-def restated(db: sqlite3.Connection, selection: Selection, since: int) -> list[Restated]:
+def restated(db: Database, selection: Selection, since: int) -> list[Restated]:
     """What changed in the selected series since then, oldest first."""
     query = (
         "SELECT seen_at, data_type, market, instrument, interval, ts, old, new, run_id "

@@ -1,12 +1,12 @@
 """Which stored series a question is about, as SQL over `series`."""
 
-import sqlite3
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from core.datasets import SeriesKey
 from core.errors import NotStored
+from core.stores.database import Database, places
 
 _NAMED = (
     "(series.instrument IN ({0}) OR series.exchange_symbol IN ({0}) "
@@ -43,8 +43,8 @@ class Selection:
         """A condition on `series` with as many places as there are `values`."""
         parts = ["true" if self.lists else "series.interval <> ''"]
         for column, names in self._columns:
-            parts += [f"series.{column} IN ({_places(names)})"] if names else []
-        parts += [_NAMED.format(_places(self.instruments))] if self.instruments else []
+            parts += [f"series.{column} IN ({places(names)})"] if names else []
+        parts += [_NAMED.format(places(self.instruments))] if self.instruments else []
         if self.series:
             parts += [f"({' OR '.join([_ONE] * len(self.series))})"]
         return " AND ".join(parts)
@@ -63,11 +63,7 @@ class Selection:
 EVERYTHING = Selection()
 
 
-def _places(names: tuple[str, ...]) -> str:
-    return ", ".join("?" * len(names))
-
-
-def find_series(db: sqlite3.Connection, key: SeriesKey) -> int:
+def find_series(db: Database, key: SeriesKey) -> int:
     """The id of a stored series by its present name first, then its exchange's own, then an old one.
 
     Raises NotStored when there is none.

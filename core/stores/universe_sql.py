@@ -1,13 +1,12 @@
 """Stored, dated lists of series. A listed series stays until it is dropped, and what was listed when is kept."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.datasets import SeriesKey
 from core.errors import ConfigError
 from core.stores.catalog_sql import name_now
-from core.stores.window_sql import transaction
+from core.stores.database import Database
 
 _LISTED = "universe = ? AND dropped IS NULL"
 _KEY = "data_type = ? AND market = ? AND instrument = ? AND interval = ?"
@@ -32,28 +31,28 @@ class UniverseRow(NamedTuple):
     dropped: int
 
 
-def create(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
+def create(db: Database, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
     """How many series it lists. Raises ConfigError when there is one of that name."""
-    with transaction(db):
+    with db.transaction():
         if _exists(db, name):
             raise ConfigError(TAKEN.format(name))
         db.execute("INSERT INTO universe (name, created) VALUES (?, ?)", (name, now))
         return _add(db, source, name, keys, now)
 
 
-def add(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
+def add(db: Database, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
     """How many of `keys` were not listed yet."""
-    with transaction(db):
+    with db.transaction():
         _require(db, name)
         return _add(db, source, name, keys, now)
 
 
-def drop(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
+def drop(db: Database, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
     """How many of `keys` were listed, by the names they had or have; the rows of the past stay.
 
     Raises ConfigError for a series that is not listed; nothing is dropped then.
     """
-    with transaction(db):
+    with db.transaction():
         listed = [member for member in read_members(db, source, name) if member.dropped is None]
         stored = {key: member.key for member in listed for key in (member.now, member.key)}
         if unknown := [key for key in keys if key not in stored]:
@@ -65,7 +64,7 @@ def drop(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKe
     return len(found)
 
 
-def read_universes(db: sqlite3.Connection) -> list[UniverseRow]:
+def read_universes(db: Database) -> list[UniverseRow]:
     found = db.execute(
         "SELECT name, created, count(added) - count(dropped), count(dropped) "
         "FROM universe LEFT JOIN universe_series ON universe = name GROUP BY name ORDER BY name"
@@ -73,7 +72,7 @@ def read_universes(db: sqlite3.Connection) -> list[UniverseRow]:
     return [UniverseRow(*row) for row in found]
 
 
-def read_members(db: sqlite3.Connection, source: str, name: str) -> list[Member]:
+def read_members(db: Database, source: str, name: str) -> list[Member]:
     """Everything that is or was listed, in the order it was. Raises ConfigError when there is no such universe."""
     _require(db, name)
     found = db.execute(
@@ -84,12 +83,12 @@ def read_members(db: sqlite3.Connection, source: str, name: str) -> list[Member]
     return [Member(SeriesKey(*row[:4]), name_now(db, source, SeriesKey(*row[:4])), *row[4:]) for row in found]
 
 
-def read_universe(db: sqlite3.Connection, source: str, name: str) -> list[SeriesKey]:
+def read_universe(db: Database, source: str, name: str) -> list[SeriesKey]:
     """The series that are listed, by the names they have now."""
     return [member.now for member in read_members(db, source, name) if member.dropped is None]
 
 
-def _add(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
+def _add(db: Database, source: str, name: str, keys: Sequence[SeriesKey], now: int) -> int:
     listed = set(read_universe(db, source, name))
     fresh = [key for key in dict.fromkeys(keys) if key not in listed]
     db.executemany(
@@ -100,11 +99,11 @@ def _add(db: sqlite3.Connection, source: str, name: str, keys: Sequence[SeriesKe
     return len(fresh)
 
 
-def _exists(db: sqlite3.Connection, name: str) -> bool:
+def _exists(db: Database, name: str) -> bool:
     return db.execute("SELECT 1 FROM universe WHERE name = ?", (name,)).fetchone() is not None
 
 
-def _require(db: sqlite3.Connection, name: str) -> None:
+def _require(db: Database, name: str) -> None:
     if not _exists(db, name):
         known = ", ".join(row.name for row in read_universes(db)) or "none"
         raise ConfigError(f"there is no universe {name}; stored: {known}")

@@ -1,55 +1,34 @@
-"""One answered window as one SQLite transaction. Synchronous: it runs whole inside the writer's thread.
-
-Being one call on one thread, it cannot be split by a cancelled task, and costs one hop to the thread
-instead of one a statement.
-"""
+"""One answered window as one transaction: rows, coverage, gaps, quarantine and restatements."""
 
 import json
-import sqlite3
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 from core.coverage import Covered, SeriesState, missing, sight, unsettle, without_prehistory
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
+from core.sources import RejectedRow
 from core.stores import Commit, Written
+from core.stores.database import Database
 from core.stores.gap_sql import read_gaps, replace_gaps, settle_start
-from core.stores.schema import BOOKKEEPING, group_names, select_range, touch, upsert
+from core.stores.schema import group_names, select_range, touch
 from core.windows import Window, intersect, merge, subtract
 
-ROWS_PER_STATEMENT = 2_000
 WIDENED = (
     "INSERT INTO widened VALUES (?, ?, ?, ?, ?) "
-    'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = max("end", excluded."end")'
+    'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = greatest(widened."end", excluded."end")'
 )
 LATEST = 2**62
 # A bar that was read too young and is passed over by later answers is asked for so much longer.
 PASSED_OVER_SECONDS = 86_400
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE ... COMMIT. SQLite undoes a transaction by itself when the disk is full."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        failpoint("before_commit")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    failpoint("after_commit")
-
-
-def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
+def write_window(db: Database, commit: Commit) -> Written:
     """Rows, restatements, quarantine, coverage, gaps and the series' figures."""
-    with transaction(db):
+    with db.transaction():
         failpoint("tx_begin")
+        db.lock_series(commit.series.id)
         counts = _write_rows(db, commit)
         failpoint("tx_rows")
         quarantined = _write_quarantine(db, commit)
@@ -72,12 +51,12 @@ def write_window(db: sqlite3.Connection, commit: Commit) -> Written:
     return Written(state=state, quarantined=quarantined, **counts)
 
 
-def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
+def _write_rows(db: Database, commit: Commit) -> dict[str, int]:
     query = select_range(commit.dataset.name, commit.columns)
     found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
     stored = {row[0]: row for row in found}
     if not stored:
-        insert(db, commit, commit.rows)
+        db.write_bars(commit, commit.rows, is_new=True)
         return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     fresh = [row for row in commit.rows if row[0] not in stored]
     known = [row for row in commit.rows if row[0] in stored]
@@ -85,14 +64,15 @@ def _write_rows(db: sqlite3.Connection, commit: Commit) -> dict[str, int]:
     changed = [row for row in newer if _differs(commit, row, stored[row[0]])]
     _confirm(db, commit, newer)
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
-    insert(db, commit, sorted(fresh + changed, key=lambda row: row[0]))
+    db.write_bars(commit, fresh, is_new=True)
+    db.write_bars(commit, changed, is_new=False)
     older = [row for row in known if _closed(commit, row) and not _is_newer(commit, row, stored[row[0]])]
     updated = len(changed) + _fill(db, commit, older)
     unchanged = len(commit.rows) - len(fresh) - updated
     return {"inserted": len(fresh), "updated": updated, "unchanged": unchanged, "restated": restated}
 
 
-def _fill(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> int:
+def _fill(db: Database, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> int:
     """An answer that comes late still has the columns that the newer one, narrower, was not asked for."""
     if not rows:
         return 0
@@ -109,7 +89,7 @@ def _fill(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]
     return filled
 
 
-def _covered(db: sqlite3.Connection, series_id: int, window: Window) -> list[Covered]:
+def _covered(db: Database, series_id: int, window: Window) -> list[Covered]:
     """What of `window` was answered before, with which groups."""
     query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
     found = db.execute(query, (series_id, window.end, window.start)).fetchall()
@@ -134,11 +114,11 @@ def _differs(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool
     return _closed(commit, row) != old[1] or row[1:] != old[3:]
 
 
-def _closed(commit: Commit, row: tuple[Any, ...]) -> int:
-    return int(row[0] < commit.closed_before)
+def _closed(commit: Commit, row: tuple[Any, ...]) -> bool:
+    return bool(row[0] < commit.closed_before)
 
 
-def _confirm(db: sqlite3.Connection, commit: Commit, rows: Iterable[tuple[Any, ...]]) -> None:
+def _confirm(db: Database, commit: Commit, rows: Iterable[tuple[Any, ...]]) -> None:
     """A running bar that a later answer repeats is as old as that answer, so none from in between changes it.
 
     Closed bars are left alone: a rerun over years of them must not write a block.
@@ -147,27 +127,7 @@ def _confirm(db: sqlite3.Connection, commit: Commit, rows: Iterable[tuple[Any, .
     db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, ts) for ts in running])
 
 
-def insert(db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write ascending `rows`, which do not repeat a ts: the closed ones, then the running ones."""
-    split = bisect_left(rows, commit.closed_before, key=lambda row: row[0])
-    _insert(db, commit, rows[:split], (1, commit.known_at))
-    _insert(db, commit, rows[split:], (0, None))
-
-
-def _insert(
-    db: sqlite3.Connection, commit: Commit, rows: Sequence[tuple[Any, ...]], closed: tuple[int, int | None]
-) -> None:
-    room = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(BOOKKEEPING)
-    step = min(ROWS_PER_STATEMENT, room // (1 + len(commit.columns)))
-    for at in range(0, len(rows), step):
-        part = rows[at : at + step]
-        values = (commit.series.id, *closed, commit.sent_at, *chain.from_iterable(part))
-        db.execute(upsert(commit.dataset, commit.columns, len(part)), values)
-
-
-def _write_restatements(
-    db: sqlite3.Connection, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]
-) -> int:
+def _write_restatements(db: Database, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> int:
     """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing.
 
     Neither does filling groups that an answer left out, though they had been asked for: only what was there
@@ -213,11 +173,18 @@ def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
 QUARANTINE = (
     'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start, reason, raw) "
-    "DO UPDATE SET sightings = sightings + 1, last_seen = excluded.last_seen, run_id = excluded.run_id"
+    "DO UPDATE SET sightings = quarantine.sightings + 1, last_seen = excluded.last_seen, run_id = excluded.run_id"
 )
 
 
-def _write_quarantine(db: sqlite3.Connection, commit: Commit) -> int:
+def write_rejected(db: Database, series_id: int, window: Window, rejected: RejectedRow, run_id: str, now: int) -> None:
+    """Keep an answer that could not be used at all."""
+    record = (series_id, *window, rejected.reason, rejected.detail, rejected.raw, run_id, now, now)
+    with db.transaction():
+        db.execute(QUARANTINE, record)
+
+
+def _write_quarantine(db: Database, commit: Commit) -> int:
     for row in commit.rejected:
         start, end = commit.window if row.ts is None or abs(row.ts) > LATEST else (row.ts, row.ts + 1)
         stamp = (commit.run_id, commit.known_at, commit.known_at)
@@ -227,7 +194,7 @@ def _write_quarantine(db: sqlite3.Connection, commit: Commit) -> int:
     return len(commit.rejected)
 
 
-def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -> None:
+def cover(db: Database, series_id: int, groups: str, window: Window) -> None:
     """Add `window` to what is covered, joined with what it touches."""
     touching = 'series_id = ? AND groups = ? AND start <= ? AND "end" >= ?'
     where = (series_id, groups, window.end, window.start)
@@ -242,7 +209,7 @@ def cover(db: sqlite3.Connection, series_id: int, groups: str, window: Window) -
     )
 
 
-def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inserted: int) -> None:
+def _write_widened(db: Database, commit: Commit, covered: Window, inserted: int) -> None:
     """Groups that bars stored before get only now: who asks what was known earlier must not see them."""
     if inserted == len(commit.rows):
         return
@@ -254,7 +221,7 @@ def _write_widened(db: sqlite3.Connection, commit: Commit, covered: Window, inse
             db.execute(WIDENED, record)
 
 
-def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window, passed_over: list[Window]) -> None:
+def _write_unsettled(db: Database, commit: Commit, covered: Window, passed_over: list[Window]) -> None:
     """What is final from now on, and what is not.
 
     Bars that the answer passed over are as young as they were, as are those with groups that it did not have.
@@ -277,12 +244,12 @@ def _write_unsettled(db: sqlite3.Connection, commit: Commit, covered: Window, pa
     db.executemany("INSERT INTO unsettled VALUES (?, ?, ?)", [(commit.series.id, *span) for span in after])
 
 
-def read_unsettled(db: sqlite3.Connection, series_id: int) -> tuple[Window, ...]:
+def read_unsettled(db: Database, series_id: int) -> tuple[Window, ...]:
     found = db.execute('SELECT start, "end" FROM unsettled WHERE series_id = ? ORDER BY start', (series_id,))
     return tuple(Window(*row) for row in found)
 
 
-def forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> None:
+def forget_failed(db: Database, series_id: int, answered: Window) -> None:
     """What was given up and has been answered since; of a span answered in part the rest is kept."""
     where = 'series_id = ? AND start < ? AND "end" > ?'
     found = db.execute(
@@ -297,25 +264,26 @@ def forget_failed(db: sqlite3.Connection, series_id: int, answered: Window) -> N
     # Of two that overlapped, what is left may begin at the same place.
     db.executemany(
         "INSERT INTO failed_fetch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        'ON CONFLICT (series_id, start) DO UPDATE SET "end" = max("end", excluded."end")',
+        'ON CONFLICT (series_id, start) DO UPDATE SET "end" = greatest(failed_fetch."end", excluded."end")',
         rest,
     )
 
 
 def write_failed(
-    db: sqlite3.Connection, series_id: int, window: Window, error: str, attempts: int, run_id: str, now: int
+    db: Database, series_id: int, window: Window, error: str, attempts: int, run_id: str, now: int
 ) -> None:
-    with transaction(db):
+    with db.transaction():
         db.execute(
             'INSERT INTO failed_fetch (series_id, start, "end", error, attempts, run_id, first_seen, last_seen) '
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start) DO UPDATE SET "
-            '"end" = max("end", excluded."end"), error = excluded.error, attempts = excluded.attempts, '
-            "run_id = excluded.run_id, sightings = sightings + 1, last_seen = excluded.last_seen",
+            '"end" = greatest(failed_fetch."end", excluded."end"), error = excluded.error, '
+            "attempts = excluded.attempts, run_id = excluded.run_id, "
+            "sightings = failed_fetch.sightings + 1, last_seen = excluded.last_seen",
             (series_id, *window, error, attempts, run_id, now, now),
         )
 
 
-def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> None:
+def _uncover(db: Database, commit: Commit, filled: list[Window]) -> None:
     """A gap filled by an answer with fewer groups than it was found with: the others were not answered after all."""
     query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
     for hole in filled:
@@ -329,7 +297,7 @@ def _uncover(db: sqlite3.Connection, commit: Commit, filled: list[Window]) -> No
             db.executemany("INSERT INTO coverage VALUES (?, ?, ?, ?)", [(*where[:2], *window) for window in rest])
 
 
-def _write_gaps(db: sqlite3.Connection, commit: Commit, passed_over: list[Window]) -> None:
+def _write_gaps(db: Database, commit: Commit, passed_over: list[Window]) -> None:
     before = read_gaps(db, commit.series.id, commit.window)
     if not before and not commit.absences:
         return
@@ -347,20 +315,19 @@ def _write_gaps(db: sqlite3.Connection, commit: Commit, passed_over: list[Window
     replace_gaps(db, commit.series.id, before, after)
 
 
-def _passed_over(db: sqlite3.Connection, commit: Commit) -> list[Window]:
+def _passed_over(db: Database, commit: Commit) -> list[Window]:
     """Closed bars that are stored, though this answer has no usable row for them."""
     query = f"SELECT ts FROM {commit.dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ? AND closed"
     found = (ts for absence in commit.absences for (ts,) in db.execute(query, (commit.series.id, *absence.window)))
     return merge(Window(ts, ts + commit.grain.seconds) for ts in found)
 
 
-def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tuple[int | None, int]:
+def _write_series(db: Database, commit: Commit, inserted: int) -> tuple[int | None, int]:
     closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
     row: tuple[Any, ...] | None = db.execute(
-        "UPDATE series SET rows = rows + ?, last_bar = max(coalesce(last_bar, ?), coalesce(?, last_bar)), "
-        "first_bar = min(coalesce(first_bar, ?), coalesce(?, first_bar)), "
+        "UPDATE series SET rows = rows + ?, last_bar = greatest(last_bar, ?), first_bar = least(first_bar, ?), "
         "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
         "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
         # Only what joins the audited part moves it on, in whatever order its pages come.
@@ -368,8 +335,8 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
         f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked, instrument, exchange_symbol",
         (
             inserted,
-            *([max(closed, default=None)] * 2),
-            *([min(closed, default=None)] * 2),
+            max(closed, default=None),
+            min(closed, default=None),
             *(commit.is_page, commit.known_at, commit.audits, commit.known_at),
             *(commit.audits, commit.window.start, commit.window.start, commit.window.end),
             *(commit.constants[name] for name in names),
@@ -389,12 +356,11 @@ def _write_series(db: sqlite3.Connection, commit: Commit, inserted: int) -> tupl
     return last_bar, rows
 
 
-def _rename(db: sqlite3.Connection, series: SeriesState, mapped: str) -> None:
+def _rename(db: Database, series: SeriesState, mapped: str) -> None:
     """A series asked for by the exchange's own name gets its mapped one. Raises Rejected when that is taken."""
-    try:
-        db.execute("UPDATE series SET instrument = ? WHERE id = ?", (mapped, series.id))
-    except sqlite3.IntegrityError as error:
+    same = " AND ".join(f"s.{name} = series.{name}" for name in ("source", "data_type", "market", "interval"))
+    free = f"NOT EXISTS (SELECT 1 FROM series AS s WHERE s.instrument = ? AND {same})"
+    renamed = db.execute(f"UPDATE series SET instrument = ? WHERE id = ? AND {free}", (mapped, series.id, mapped))
+    if not renamed.rowcount:
         own = series.key.instrument
-        raise Rejected(
-            f"{own} is the exchange's own name of {mapped}, a series of its own: ask for {mapped}"
-        ) from error
+        raise Rejected(f"{own} is the exchange's own name of {mapped}, a series of its own: ask for {mapped}")

@@ -16,6 +16,7 @@ from e2e_program import Processes, Program, until
 
 from core.datasets import SPOT_OHLCV
 from core.stores.migrate import migrate
+from core.stores.sqlite_connection import connect
 from core.windows import iso
 
 HOURS = ("--interval", "1h", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD")
@@ -33,7 +34,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_store(path: Path, series: int, bars: int) -> None:
     names = [column.name for column in SPOT_OHLCV.columns]
     places = ", ".join("?" * (5 + len(names)))
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with closing(connect(path)) as db:
         migrate(db, 0)
         db.execute("BEGIN")
         for series_id in range(1, series + 1):

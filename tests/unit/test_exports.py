@@ -24,6 +24,7 @@ from core.exports.formats import FORMATS, Field, check_format, format_of
 from core.exports.request import Request
 from core.exports.run import Export
 from core.stores.migrate import migrate
+from core.stores.sqlite_connection import connect
 from core.windows import DAY, HOUR, Window, parse_time
 
 FIELDS = [Field("t", "TEXT", "text", ""), Field("n", "INTEGER", "count", ""), Field("x", "REAL", "price", "OHLC")]
@@ -250,7 +251,7 @@ def test_names_of_partitions_are_safe(values: dict[str, str], path: str) -> None
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
     """Three series of hours over a leap year's end of February and a new year; ETH-USD has a closed and an open bar."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+    with closing(connect(":memory:")) as made:
         migrate(made, 0)
         made.execute("INSERT INTO meta VALUES ('origin', 'sandbox:7')")
         names = [("kraken", "BTC-USD"), ("kraken", "ETH-USD"), ("coinbase", "BTC-USD")]

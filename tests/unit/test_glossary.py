@@ -1,7 +1,6 @@
 """The glossary: every column of every table of a new store is explained, in the words of the right rule."""
 
 import re
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +11,13 @@ from core.records import Column
 from core.references import REFERENCES
 from core.stores.export_sql import schema_of
 from core.stores.migrate import migrate
+from core.stores.sqlite_connection import connect
 from core.windows import GRAINS
 
 
 @pytest.fixture(scope="module")
 def schema() -> Iterator[dict[str, dict[str, str]]]:
-    db = sqlite3.connect(":memory:", isolation_level=None)
+    db = connect(":memory:")
     migrate(db, 0)
     yield schema_of(db)
     db.close()

@@ -17,19 +17,20 @@ from core.stores.migrate import Migration, check, migrate, migrations, statement
 from core.stores.reading import reading
 from core.stores.schema import constant_columns, create_everything, upsert
 from core.stores.sqlite import SQLiteStore
+from core.stores.sqlite_connection import SQLiteDatabase, connect
 from core.windows import GRAINS, Window
 
 NOW = 1_750_000_000
 
 
 @pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def db() -> Iterator[SQLiteDatabase]:
+    connection = connect(":memory:")
     yield connection
     connection.close()
 
 
-def schema(db: sqlite3.Connection) -> dict[str, str]:
+def schema(db: SQLiteDatabase) -> dict[str, str]:
     return dict(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
@@ -42,19 +43,19 @@ def fingerprint(path: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(path.iterdir())}
 
 
-def test_migrations_are_numbered_from_one_and_applied_once(db: sqlite3.Connection) -> None:
+def test_migrations_are_numbered_from_one_and_applied_once(db: SQLiteDatabase) -> None:
     known = migrations()
     assert [migration.version for migration in known] == list(range(1, len(known) + 1))
     assert migrate(db, NOW) == known
     assert migrate(db, NOW + 5) == []
-    assert check(db, known) == known[-1].version
+    assert check(db) == known[-1].version
     rows = db.execute("SELECT version, name, sha256, applied_at FROM migration").fetchall()
     assert rows == [(migration.version, migration.name, migration.sha256, NOW) for migration in known]
 
 
-def test_the_migrations_make_what_the_data_types_say(db: sqlite3.Connection) -> None:
+def test_the_migrations_make_what_the_data_types_say(db: SQLiteDatabase) -> None:
     migrate(db, NOW)
-    derived = sqlite3.connect(":memory:", isolation_level=None)
+    derived = connect(":memory:")
     # Views name the table of series; what it holds is checked below.
     derived.execute("CREATE TABLE series (id INTEGER PRIMARY KEY)")
     for statement in statements(create_everything()):
@@ -67,7 +68,7 @@ def test_the_migrations_make_what_the_data_types_say(db: sqlite3.Connection) -> 
         assert words(made[name]) == words(sql), name
 
 
-def test_the_table_of_series_has_every_constant_column(db: sqlite3.Connection) -> None:
+def test_the_table_of_series_has_every_constant_column(db: SQLiteDatabase) -> None:
     migrate(db, NOW)
     columns = {row[1]: row[2] for row in db.execute("PRAGMA table_info(series)")}
     types = {int: "INTEGER", float: "REAL", str: "TEXT"}
@@ -75,7 +76,7 @@ def test_the_table_of_series_has_every_constant_column(db: sqlite3.Connection) -
         assert columns[column.name] == types[column.kind]
 
 
-def test_every_table_is_strict_and_every_view_can_be_read(db: sqlite3.Connection) -> None:
+def test_every_table_is_strict_and_every_view_can_be_read(db: SQLiteDatabase) -> None:
     migrate(db, NOW)
     for name, kind, strict in db.execute("SELECT name, type, strict FROM pragma_table_list WHERE schema = 'main'"):
         if not name.startswith("sqlite_"):
@@ -89,7 +90,7 @@ def test_every_table_is_strict_and_every_view_can_be_read(db: sqlite3.Connection
         assert len(set(found)) == len(found)
 
 
-def test_a_new_column_cannot_be_forgotten(db: sqlite3.Connection) -> None:
+def test_a_new_column_cannot_be_forgotten(db: SQLiteDatabase) -> None:
     """What the statements write exists, for all columns and any choice of groups."""
     migrate(db, NOW)
     for dataset in DATASETS.values():
@@ -97,7 +98,7 @@ def test_a_new_column_cannot_be_forgotten(db: sqlite3.Connection) -> None:
         db.execute("EXPLAIN " + upsert(dataset, names, 2), [0] * (4 + 2 * (1 + len(names))))
 
 
-def test_the_statement_itself_lets_no_older_and_no_open_bar_win(db: sqlite3.Connection) -> None:
+def test_the_statement_itself_lets_no_older_and_no_open_bar_win(db: SQLiteDatabase) -> None:
     """The store looks before it writes; the statement does not rely on it."""
     migrate(db, NOW)
     names = [column[1] for column in db.execute("PRAGMA table_info(series)")]
@@ -111,7 +112,7 @@ def test_the_statement_itself_lets_no_older_and_no_open_bar_win(db: sqlite3.Conn
     assert kept == [1.0, 1.0, 1.0, 4.0, 5.0, 5.0]
 
 
-def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Connection) -> None:
+def test_a_migration_that_was_changed_after_release_is_noticed(db: SQLiteDatabase) -> None:
     migrate(db, NOW)
     db.execute("UPDATE migration SET sha256 = 'x' WHERE version = 1")
     before = list(db.iterdump())
@@ -120,15 +121,15 @@ def test_a_migration_that_was_changed_after_release_is_noticed(db: sqlite3.Conne
     assert list(db.iterdump()) == before
 
 
-def test_a_failed_migration_leaves_nothing(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_leaves_nothing(db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     known = migrations()
     script = "CREATE TABLE more (x);\nCREATE TABLE more (x);\n"
     broken = [*known, Migration(len(known) + 1, "9999_broken.sql", script)]
-    monkeypatch.setattr("core.stores.migrate.migrations", lambda: broken)
+    monkeypatch.setattr("core.stores.migrate.migrations", lambda dialect: broken)
     with pytest.raises(sqlite3.Error):
         migrate(db, NOW)
     assert not db.in_transaction
-    assert check(db, broken) == len(known)
+    assert check(db) == len(known)
     assert "more" not in schema(db)
 
 
@@ -143,7 +144,7 @@ def test_a_failed_migration_leaves_nothing(db: sqlite3.Connection, monkeypatch: 
         ("CREATE TABLE a (x);\nCREATE TABLE b (x)", ["a", "b"]),
     ],
 )
-def test_scripts_are_cut_into_statements(db: sqlite3.Connection, script: str, tables: list[str]) -> None:
+def test_scripts_are_cut_into_statements(db: SQLiteDatabase, script: str, tables: list[str]) -> None:
     found = statements(script)
     assert "".join(found) == script
     for statement in found:
@@ -272,9 +273,9 @@ async def test_a_store_of_the_first_release_is_brought_up_to_date_and_loses_noth
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "old.db"
-    old = sqlite3.connect(path, isolation_level=None)
+    old = connect(str(path))
     with monkeypatch.context() as patched:
-        patched.setattr("core.stores.migrate.migrations", lambda: migrations()[:1])
+        patched.setattr("core.stores.migrate.migrations", lambda dialect: migrations()[:1])
         migrate(old, NOW)
     old.execute(
         "INSERT INTO series (source, data_type, market, instrument, interval, created, rows, last_bar) "
