@@ -38,7 +38,7 @@ format: .venv/dev  ## format the code and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: .venv/dev  ## speed and latency beside their floors, as ratios
+bench: .venv/dev .venv-bench/peers  ## speed, memory and latency beside the floor and what people use, as ratios
 	$(BIN)/python -m tests.bench
 
 picture: .venv/dev  ## take the README's picture of the dashboard anew
@@ -47,9 +47,10 @@ picture: .venv/dev  ## take the README's picture of the dashboard anew
 requirements: .venv/dev  ## compile the pins anew (needs uv)
 	$(COMPILE) pyproject.toml --group build -o requirements/run.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) --group bench -o requirements/bench.txt
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .coverage
 
 .venv/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,4 +66,10 @@ clean:  ## remove the environment and caches
 .venv/dev: .venv/pip requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# An environment of their own: what others need must not move the product's pins.
+.venv-bench/peers: .venv/pip requirements/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
