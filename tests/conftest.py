@@ -5,6 +5,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.services"]
+
 # A loaded machine is not a defect, and failing examples are printed rather than kept in a directory.
 settings.register_profile(
     "tapewatch",
