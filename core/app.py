@@ -38,7 +38,7 @@ from core.sources import Source, open_source
 from core.sources.http import HttpOptions
 from core.stores import Store, sqlite_path
 from core.stores.lock import EngineLock, Holder
-from core.stores.reading import reading
+from core.stores.opening import reading
 from core.stores.sqlite import SQLiteStore
 
 COLLECT_AFTER = 200_000

@@ -16,6 +16,8 @@
     │   └── NothingBefore     the planner: no bar at or before the time asked for
     └── StoreError            the operator: the database cannot be used
         ├── StoreBusy         time: another engine holds it
+        ├── StoreUnavailable  time: it is away, full, read-only or out of connections, and will come back
+        ├── LeaseLost         nobody: another engine has taken the series over, and what we asked for is its to do
         ├── NotStored         the user: the store has no series of that name
         └── StoreRefused      the user: another origin, a newer version, a foreign file
 
@@ -114,6 +116,19 @@ class StoreBusy(StoreError):
     """Another engine holds the database."""
 
     exit_code = 75
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be used for now: connection lost, disk full, read-only, no connection free.
+
+    Nothing was written; the same work succeeds once it is back.
+    """
+
+    exit_code = 75
+
+
+class LeaseLost(StoreError):
+    """Another engine has taken a series over; nothing was written."""
 
 
 class NotStored(StoreError):

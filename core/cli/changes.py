@@ -31,7 +31,7 @@ def changes(
     import time  # noqa: PLC0415
 
     from core.references import LISTS  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso, parse_since  # noqa: PLC0415
 
     types = known("data_type", tuple(same_name(name) for name in several(data_type)), LISTS)

@@ -136,7 +136,7 @@ def _report(manifest: dict[str, Any], path: object, output: Output) -> None:
 @contextmanager
 def _export(request: "Request", form: str) -> "Iterator[Export]":
     from core.exports.run import Export  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     with reading(settings(announce=False).database) as reader, reader.snapshot() as db:
         yield Export(db, request, form, _Progress())

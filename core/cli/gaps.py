@@ -43,7 +43,7 @@ def gaps_list(
 ) -> None:
     """Gaps with their causes, and windows that were given up (failed_fetch), by series and time."""
     from core.causes import CAUSES  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     causes = known("cause", several(cause), CAUSES)
     chosen = selected(data_type, market, instrument, interval)
@@ -61,7 +61,7 @@ def gaps_explain(
     """Why each gap is there, on what evidence, how often it was seen, and what happens next."""
     from core.datasets import SeriesKey  # noqa: PLC0415
     from core.errors import ConfigError  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.stores.selection import EVERYTHING, Selection  # noqa: PLC0415
 
     if (series is None) != everything:

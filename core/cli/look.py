@@ -26,7 +26,7 @@ def jobs_list(output: LookOutput = Output.text) -> None:
 def jobs_show(job: str, output: LookOutput = Output.text) -> None:
     """One run with its series. JOB is a job or a run id."""
     from core.errors import ConfigError  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     loaded = settings(announce=False)
     with reading(loaded.database) as reader:

@@ -31,7 +31,7 @@ def quarantine_list(
     output: LookOutput = Output.text,
 ) -> None:
     """Records with their reasons, and whether they are still open, filled by a later answer, or accepted."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     chosen = selected(data_type, market, instrument, interval, lists=True)
     with reading(settings(announce=False).database) as reader:
@@ -42,7 +42,7 @@ def quarantine_list(
 @quarantine.command("show")
 def quarantine_show(number: Annotated[int, typer.Argument(metavar="ID")], output: LookOutput = Output.text) -> None:
     """One record with the text as it came."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     with reading(settings(announce=False).database) as reader:
         [found] = _all_of([number], reader.quarantined(ids=[number]))

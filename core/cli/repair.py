@@ -17,7 +17,8 @@ from core.cli.stored import print_table
 from core.config import Loaded
 from core.datasets import SeriesKey
 from core.operations import Operation, make_operation
-from core.stores.reading import Reader, reading
+from core.stores.opening import reading
+from core.stores.reading import Reader
 from core.stores.selection import Selection
 from core.windows import GRAINS, Window, intersect, subtract
 

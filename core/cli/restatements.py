@@ -24,7 +24,7 @@ def restatements(
     import time  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
 
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso, parse_since  # noqa: PLC0415
 
     chosen, asked = selected(data_type, market, instrument, interval), keys(series)

@@ -32,7 +32,7 @@ def series_list(
     output: LookOutput = Output.text,
 ) -> None:
     """Stored series with their rows, first and last closed bar and gaps."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     chosen = selected(data_type, market, instrument, interval)
     with reading(settings(announce=False).database) as reader:
@@ -57,7 +57,7 @@ def series_show(name: Series, output: LookOutput = Output.text) -> None:
     """One series: its identity, span, names, what was asked for and what of it is missing, young or pruned."""
     from core.cli.gaps import holes  # noqa: PLC0415
     from core.datasets import SeriesKey  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.stores.selection import Selection  # noqa: PLC0415
 
     asked = SeriesKey.parse(name)
@@ -104,7 +104,7 @@ def series_drop(
     import asyncio  # noqa: PLC0415
 
     from core.datasets import SeriesKey  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     asked, loaded = SeriesKey.parse(name), settings()
     with reading(loaded.database) as reader:
@@ -158,7 +158,7 @@ def series_prune(
 
 
 def _prunable(loaded: "Loaded", limits: list[Limit]) -> "list[Prunable]":
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     with reading(loaded.database) as reader:
         return [each for limit in limits for each in reader.prunable(*limit)]

@@ -42,7 +42,7 @@ def overview(loaded: "Loaded") -> dict[str, Any]:
     """The object of `status --output json`. `health`: ok, degraded (`reasons` say why) or down."""
     from core.cli.engines import holder  # noqa: PLC0415
     from core.errors import StoreError  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso  # noqa: PLC0415
 
     engine = holder(loaded)

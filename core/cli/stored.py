@@ -79,7 +79,7 @@ def in_store(chosen: "Selection", database: str) -> "Selection":
     """`chosen` with the present names of its series. Raises NotStored and, without a store, StoreError."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     with reading(database) as reader:
         return replace(chosen, series=stored_keys(reader, chosen.series))

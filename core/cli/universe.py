@@ -58,7 +58,7 @@ def show_universe(
     output: LookOutput = Output.text,
 ) -> None:
     """The series of a universe, since when each is listed, and the name it has by now."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso  # noqa: PLC0415
 
     loaded = settings(announce=False)
@@ -80,7 +80,7 @@ def show_universe(
 @universe.command("list")
 def list_universes(output: LookOutput = Output.text) -> None:
     """All universes with how many series they list and have dropped."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso  # noqa: PLC0415
 
     with reading(settings(announce=False).database) as reader:
@@ -104,7 +104,7 @@ def diff(
     output: LookOutput = Output.text,
 ) -> None:
     """What a selection chooses now and the universe does not list (+), and the other way round (-)."""
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
 
     given = _given(locals())
     loaded = settings()
@@ -157,7 +157,7 @@ def _check_name(name: str) -> None:
 def _check_new(loaded: "Loaded", name: str) -> None:
     """Before anything is asked of the vendor for it."""
     from core.errors import ConfigError, StoreError  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.stores.universe_sql import TAKEN  # noqa: PLC0415
 
     try:

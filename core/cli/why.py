@@ -54,7 +54,7 @@ def gather(loaded: "Loaded", asked: "SeriesKey", now: int) -> "Facts":
     from core.cli.engines import holder  # noqa: PLC0415
     from core.errors import StoreError  # noqa: PLC0415
     from core.monitoring.why import Asked, Facts  # noqa: PLC0415
-    from core.stores.reading import reading  # noqa: PLC0415
+    from core.stores.opening import reading  # noqa: PLC0415
     from core.stores.selection import Selection  # noqa: PLC0415
 
     found: dict[str, Any] = {"kept_seconds": loaded.settings.kept_seconds.get((asked.data_type, asked.interval))}

@@ -70,6 +70,10 @@ class Database(Protocol):
         """Upsert ascending `rows` of `commit`, which do not repeat a ts; `is_new` says that none is stored."""
         ...
 
+    def prepare_to_migrate(self) -> None:
+        """Keep others from changing the schema until the transaction ends. Raises StoreBusy while engines write."""
+        ...
+
     def relations(self) -> list[str]:
         """Every table and view of ours, by name."""
         ...

@@ -63,17 +63,22 @@ def prunable(db: Database, data_type: str, interval: str, before: int) -> list[P
     return [Prunable(row[0], SeriesKey(*row[1:5]), before, row[5]) for row in found]
 
 
-def prune(db: Database, data_type: str, interval: str, before: int) -> int:
-    """Delete the bars before that time, some at once in a transaction of their own; how many went."""
+def prune_steps(db: Database, data_type: str, interval: str, before: int) -> list[tuple[int, int]]:
+    """The series with bars before that time, each with the edges up to which to prune, some bars at once."""
     query = "SELECT id, first_bar FROM series WHERE data_type = ? AND interval = ? AND first_bar < ?"
     step = BARS_AT_ONCE * GRAINS[interval].seconds
-    gone = 0
-    for series_id, first in db.execute(query, (data_type, interval, before)).fetchall():
-        for edge in (*range(first + step, before, step), before):
-            with db.transaction():
-                db.lock_series(series_id)
-                gone += _prune(db, data_type, series_id, edge)
-    return gone
+    return [
+        (series_id, edge)
+        for series_id, first in db.execute(query, (data_type, interval, before)).fetchall()
+        for edge in (*range(first + step, before, step), before)
+    ]
+
+
+def prune(db: Database, data_type: str, series_id: int, edge: int) -> int:
+    """Delete the bars of a series before that time; how many went."""
+    with db.transaction():
+        db.lock_series(series_id)
+        return _prune(db, data_type, series_id, edge)
 
 
 def _prune(db: Database, table: str, series_id: int, edge: int) -> int:

@@ -44,10 +44,10 @@ def migrate(db: Database, now: int) -> list[Migration]:
     Raises StoreRefused, having written nothing, for a newer version, a changed migration or a database
     that is not ours.
     """
-    waiting = pending(db)
-    for migration in waiting:
-        _apply(db, migration, now)
-    return waiting
+    applied: list[Migration] = []
+    while (migration := _apply_next(db, now)) is not None:
+        applied.append(migration)
+    return applied
 
 
 def pending(db: Database) -> list[Migration]:
@@ -90,8 +90,13 @@ def check_current(db: Database) -> int:
     return version
 
 
-def _apply(db: Database, migration: Migration, now: int) -> None:
+def _apply_next(db: Database, now: int) -> Migration | None:
+    """None when there is nothing to apply."""
     with db.transaction():
+        db.prepare_to_migrate()
+        migration = next(iter(pending(db)), None)
+        if migration is None:
+            return None
         db.execute(LEDGERS[db.dialect])
         for statement in statements(migration.sql):
             db.execute(statement)
@@ -100,6 +105,7 @@ def _apply(db: Database, migration: Migration, now: int) -> None:
             "INSERT INTO migration VALUES (?, ?, ?, ?)",
             (migration.version, migration.name, migration.sha256, now),
         )
+    return migration
 
 
 def statements(sql: str) -> list[str]:

@@ -10,7 +10,7 @@ from core.causes import Listed
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
 from core.events import AlertChanged
-from core.stores import RunRecord, RunSeries, sqlite_path
+from core.stores import RunRecord, RunSeries
 from core.stores.catalog import ListedChange
 from core.stores.catalog_sql import read_changes, read_vendor_time
 from core.stores.database import Database
@@ -21,7 +21,6 @@ from core.stores.quarantine_sql import ALL, Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
 from core.stores.series_sql import SERIES_FIELDS, load_series
-from core.stores.sqlite import reading_file
 from core.stores.universe_sql import Member, UniverseRow, read_members, read_universes
 from core.windows import iso
 
@@ -205,10 +204,3 @@ class Reader:
         found = self._db.execute(query, values)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
-
-
-@contextmanager
-def reading(url: str) -> Iterator[Reader]:
-    """A Reader of the store at `url`. Raises StoreError when there is none, StoreRefused when it is not ours."""
-    with reading_file(sqlite_path(url)) as db:
-        yield Reader(db)

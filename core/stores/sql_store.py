@@ -145,7 +145,8 @@ class SQLStore(_Lists, _Bars):
         return await self._db.run(quarantine_sql.quarantined, ALL, ids, reason)
 
     async def prune(self, data_type: str, interval: str, before: int) -> int:
-        return await self._db.run(house_sql.prune, data_type, interval, before)
+        steps = await self._db.run(house_sql.prune_steps, data_type, interval, before)
+        return sum([await self._db.run(house_sql.prune, data_type, *step) for step in steps])
 
     async def drop(self, key: SeriesKey) -> dict[str, int]:
         """Delete a series with everything about it; the rows that went by table."""

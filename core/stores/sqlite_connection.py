@@ -74,6 +74,9 @@ class SQLiteDatabase(sqlite3.Connection):
             values = (commit.series.id, *closed, commit.sent_at, *chain.from_iterable(part))
             self.execute(upsert(commit.dataset, commit.columns, len(part)), values)
 
+    def prepare_to_migrate(self) -> None:
+        """The transaction is the lock, and the engine's lock beside the file keeps others away."""
+
     def relations(self) -> list[str]:
         found = self.execute(
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name"

@@ -170,25 +170,34 @@ def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
     return set(groups) - {group for group, value in zip(groups, old[3:], strict=True) if value is not None}
 
 
+SEEN_AGAIN = (
+    "UPDATE quarantine SET sightings = sightings + 1, last_seen = ?, run_id = ? "
+    "WHERE series_id = ? AND start = ? AND reason = ? AND raw = ?"
+)
 QUARANTINE = (
     'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (series_id, start, reason, raw) "
-    "DO UPDATE SET sightings = quarantine.sightings + 1, last_seen = excluded.last_seen, run_id = excluded.run_id"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
 def write_rejected(db: Database, series_id: int, window: Window, rejected: RejectedRow, run_id: str, now: int) -> None:
     """Keep an answer that could not be used at all."""
-    record = (series_id, *window, rejected.reason, rejected.detail, rejected.raw, run_id, now, now)
     with db.transaction():
-        db.execute(QUARANTINE, record)
+        db.lock_series(series_id)
+        _quarantine(db, series_id, window, rejected, run_id, now)
+
+
+def _quarantine(db: Database, series_id: int, span: Window, row: RejectedRow, run_id: str, now: int) -> None:
+    """One record for each slot, reason and text, however often it comes."""
+    again = db.execute(SEEN_AGAIN, (now, run_id, series_id, span.start, row.reason, row.raw))
+    if not again.rowcount:
+        db.execute(QUARANTINE, (series_id, *span, row.reason, row.detail, row.raw, run_id, now, now))
 
 
 def _write_quarantine(db: Database, commit: Commit) -> int:
     for row in commit.rejected:
-        start, end = commit.window if row.ts is None or abs(row.ts) > LATEST else (row.ts, row.ts + 1)
-        stamp = (commit.run_id, commit.known_at, commit.known_at)
-        db.execute(QUARANTINE, (commit.series.id, start, end, row.reason, row.detail, row.raw, *stamp))
+        span = commit.window if row.ts is None or abs(row.ts) > LATEST else Window(row.ts, row.ts + 1)
+        _quarantine(db, commit.series.id, span, row, commit.run_id, commit.known_at)
     accepted = "UPDATE quarantine SET accepted = ? WHERE id = ?"
     db.executemany(accepted, [(commit.known_at, record) for record in commit.accepted])
     return len(commit.rejected)

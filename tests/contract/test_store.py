@@ -1,6 +1,6 @@
 """What every Store owes, on every implementation: one answered window is one transaction, and time never runs back.
 
-Another database joins by another entry in BENCHES; what a test asks of it in SQL is portable.
+What a test asks in SQL is portable.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ from core.events import AlertChanged
 from core.records import in_groups
 from core.sources import RejectedRow
 from core.stores import Commit, RunRecord, RunSeries, Store, Written
-from core.stores.sqlite import SQLiteStore
+from core.stores.sql_store import SQLStore
 from core.windows import MINUTE, Window
+from tests.stores import KINDS, open_made, url_of
 
 KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
 SOURCE = "coindesk"
@@ -35,15 +36,15 @@ NOW = 1_750_000_000
 FAR = 2**40
 
 
-class SQLiteBench:
-    """A store on a file or in memory, and a look behind it."""
+class Bench:
+    """A store, and a look behind it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.store: SQLiteStore
+        self.store: SQLStore
 
-    async def open(self) -> SQLiteStore:
-        self.store = await SQLiteStore.open(self.url, lambda: float(NOW))
+    async def open(self) -> SQLStore:
+        self.store = await open_made(self.url, lambda: float(NOW))
         return self.store
 
     async def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -53,14 +54,8 @@ class SQLiteBench:
         await self.store.close()
 
 
-BENCHES: dict[str, Callable[[Path], SQLiteBench]] = {
-    "sqlite-file": lambda path: SQLiteBench(f"sqlite:///{path}/store.db"),
-    "sqlite-memory": lambda _path: SQLiteBench("sqlite:///:memory:"),
-}
-
-
 @asynccontextmanager
-async def opened(bench: SQLiteBench) -> AsyncIterator[None]:
+async def opened(bench: Bench) -> AsyncIterator[None]:
     """Open, and closed whatever happens: the store's thread would keep the process alive."""
     await bench.open()
     try:
@@ -69,15 +64,15 @@ async def opened(bench: SQLiteBench) -> AsyncIterator[None]:
         await bench.close()
 
 
-@pytest.fixture(params=BENCHES)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SQLiteBench]:
-    made = BENCHES[request.param](tmp_path)
+@pytest.fixture(params=KINDS)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(url_of(request.param, request, tmp_path))
     async with opened(made):
         yield made
 
 
 @pytest.fixture
-def store(bench: SQLiteBench) -> Store:
+def store(bench: Bench) -> Store:
     return bench.store
 
 
@@ -115,14 +110,14 @@ def counts(written: Written) -> tuple[int, int, int, int]:
     return written.inserted, written.updated, written.unchanged, written.restated
 
 
-async def bars(bench: SQLiteBench, columns: str = "ts, open, closed, known_at, sent_at") -> list[tuple[Any, ...]]:
+async def bars(bench: Bench, columns: str = "ts, open, closed, known_at, sent_at") -> list[tuple[Any, ...]]:
     return await bench.query(f"SELECT {columns} FROM spot_ohlcv ORDER BY series_id, ts")
 
 
 # --- rows
 
 
-async def test_a_window_is_written_once_however_often_it_is_committed(bench: SQLiteBench) -> None:
+async def test_a_window_is_written_once_however_often_it_is_committed(bench: Bench) -> None:
     state = await series(bench.store)
     commit = answer(state)
     assert counts(await bench.store.commit(commit)) == (3, 0, 0, 0)
@@ -132,7 +127,7 @@ async def test_a_window_is_written_once_however_often_it_is_committed(bench: SQL
     assert await bench.query("SELECT count(*) FROM coverage") == [(1,)]
 
 
-async def test_counts_tell_inserted_updated_unchanged_and_restated_apart(bench: SQLiteBench) -> None:
+async def test_counts_tell_inserted_updated_unchanged_and_restated_apart(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=3))
     again = answer(state, bars=4, sent_at=2_000)
@@ -145,7 +140,7 @@ async def test_counts_tell_inserted_updated_unchanged_and_restated_apart(bench: 
     ]
 
 
-async def test_open_bars_are_refreshed_and_closing_is_an_update_not_a_restatement(bench: SQLiteBench) -> None:
+async def test_open_bars_are_refreshed_and_closing_is_an_update_not_a_restatement(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=2, closed_before=60, covered=Window(0, 60)))
     assert await bars(bench) == [(0, 1.0, 1, NOW, 1_000), (60, 1.0, 0, None, 1_000)]
@@ -158,21 +153,21 @@ async def test_open_bars_are_refreshed_and_closing_is_an_update_not_a_restatemen
     assert [row[:4] for row in await bars(bench)] == [(0, 1.0, 1, NOW), (60, 2.0, 1, NOW + 60)]
 
 
-async def test_known_at_is_the_first_time_a_bar_was_seen_closed(bench: SQLiteBench) -> None:
+async def test_known_at_is_the_first_time_a_bar_was_seen_closed(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
     await bench.store.commit(answer(state, bars=1, sent_at=2_000, known_at=NOW + 999, bar={"open": 2.0}))
     assert (await bars(bench))[0][:4] == (0, 2.0, 1, NOW)
 
 
-async def test_an_older_answer_never_overwrites_a_newer_one(bench: SQLiteBench) -> None:
+async def test_an_older_answer_never_overwrites_a_newer_one(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1, sent_at=2_000, bar={"open": 2.0}))
     assert counts(await bench.store.commit(answer(state, bars=1, sent_at=1_999))) == (0, 0, 1, 0)
     assert (await bars(bench))[0][1] == 2.0
 
 
-async def test_an_open_bar_never_overwrites_a_closed_one(bench: SQLiteBench) -> None:
+async def test_an_open_bar_never_overwrites_a_closed_one(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1, bar={"open": 2.0}))
     late = answer(state, bars=1, sent_at=9_999, closed_before=0, covered=None)
@@ -193,7 +188,7 @@ VERSIONS = [
 
 @pytest.mark.parametrize("versions", [VERSIONS[:3], VERSIONS[3:], VERSIONS[1:5]], ids=["open", "closed", "closing"])
 async def test_in_whatever_order_answers_arrive_the_last_one_sent_stays(
-    bench: SQLiteBench, versions: list[tuple[int, bool, float]]
+    bench: Bench, versions: list[tuple[int, bool, float]]
 ) -> None:
     for number, order in enumerate(itertools.permutations(versions)):
         state = await series(bench.store, KEY._replace(instrument=f"N{number}-USD"))
@@ -206,7 +201,7 @@ async def test_in_whatever_order_answers_arrive_the_last_one_sent_stays(
         assert kept == versions[-1][2], order
 
 
-async def test_columns_that_were_not_asked_for_are_neither_touched_nor_compared(bench: SQLiteBench) -> None:
+async def test_columns_that_were_not_asked_for_are_neither_touched_nor_compared(bench: Bench) -> None:
     """Narrow, then wide, then narrow again: nothing is lost and nothing restated."""
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=2))
@@ -223,7 +218,7 @@ async def test_columns_that_were_not_asked_for_are_neither_touched_nor_compared(
     }
 
 
-async def test_a_restatement_tells_of_columns_that_had_been_asked_for_only(bench: SQLiteBench) -> None:
+async def test_a_restatement_tells_of_columns_that_had_been_asked_for_only(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
     wider = answer(state, bars=1, groups=WIDE, sent_at=2_000, bar={"open": 2.0})
@@ -231,7 +226,7 @@ async def test_a_restatement_tells_of_columns_that_had_been_asked_for_only(bench
     assert await bench.query("SELECT old, new FROM restatement") == [('{"open": 1.0}', '{"open": 2.0}')]
 
 
-async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: SQLiteBench) -> None:
+async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
     await bench.store.commit(answer(state, bars=1, groups=WIDE, rows=[], absences=[Absence(Window(0, 60), "absent")]))
@@ -240,7 +235,7 @@ async def test_a_bar_that_a_wider_answer_left_out_is_filled_not_restated(bench: 
     assert counts(await bench.store.commit(changed)) == (0, 1, 0, 1)
 
 
-async def test_a_field_that_disappears_is_a_restatement(bench: SQLiteBench) -> None:
+async def test_a_field_that_disappears_is_a_restatement(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
     gone = answer(state, bars=1, sent_at=2_000, bar={"high": None})
@@ -263,7 +258,7 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("value", EXTREMES)
-async def test_floats_come_back_bit_for_bit(bench: SQLiteBench, value: float) -> None:
+async def test_floats_come_back_bit_for_bit(bench: Bench, value: float) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1, bar={"open": value}))
     [(kept,)] = await bars(bench, "open")
@@ -272,7 +267,7 @@ async def test_floats_come_back_bit_for_bit(bench: SQLiteBench, value: float) ->
 
 
 @pytest.mark.parametrize("value", [0, 2**53 + 1, 2**63 - 1, -(2**63)])
-async def test_integers_come_back_exactly(bench: SQLiteBench, value: int) -> None:
+async def test_integers_come_back_exactly(bench: Bench, value: int) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1, groups=("ID", "TRADE"), bar={"total_trades": value}))
     assert await bars(bench, "total_trades") == [(value,)]
@@ -282,7 +277,7 @@ async def test_integers_come_back_exactly(bench: SQLiteBench, value: int) -> Non
     "bad", [{"open": "abc"}, {"open": b"1"}, {"total_trades": 2**63}, {"total_trades": 1.5}, {"open": "\ud800"}]
 )
 async def test_a_value_that_no_column_holds_is_refused_with_its_whole_window(
-    bench: SQLiteBench, bad: dict[str, Any]
+    bench: Bench, bad: dict[str, Any]
 ) -> None:
     """The gate keeps these out; if one came through, nothing may be half written or change its type."""
     state = await series(bench.store)
@@ -295,7 +290,7 @@ async def test_a_value_that_no_column_holds_is_refused_with_its_whole_window(
     assert counts(await bench.store.commit(answer(state))) == (3, 0, 0, 0)
 
 
-async def test_a_page_of_thousands_is_one_window(bench: SQLiteBench) -> None:
+async def test_a_page_of_thousands_is_one_window(bench: Bench) -> None:
     state = await series(bench.store)
     every = SPOT_OHLCV.groups
     written = await bench.store.commit(answer(state, bars=5_000, groups=every, closed_before=4_990 * 60))
@@ -307,7 +302,7 @@ async def test_a_page_of_thousands_is_one_window(bench: SQLiteBench) -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-async def test_every_data_type_has_its_table_and_view(bench: SQLiteBench, name: str) -> None:
+async def test_every_data_type_has_its_table_and_view(bench: Bench, name: str) -> None:
     dataset = DATASETS[name]
     state = await series(bench.store, KEY._replace(data_type=name, interval="1h"))
     columns = in_groups(dataset.columns, dataset.groups)
@@ -330,7 +325,7 @@ async def test_every_data_type_has_its_table_and_view(bench: SQLiteBench, name: 
 # --- what is known of a series
 
 
-async def test_series_are_made_once_and_come_in_the_order_asked(bench: SQLiteBench) -> None:
+async def test_series_are_made_once_and_come_in_the_order_asked(bench: Bench) -> None:
     keys = [KEY._replace(instrument=name) for name in ("B-USD", "A-USD", "C-USD")]
     states = await bench.store.series(SOURCE, keys)
     assert [state.key for state in states] == keys
@@ -341,12 +336,12 @@ async def test_series_are_made_once_and_come_in_the_order_asked(bench: SQLiteBen
     assert elsewhere.id not in {state.id for state in states}
 
 
-async def test_looking_creates_nothing(bench: SQLiteBench) -> None:
+async def test_looking_creates_nothing(bench: Bench) -> None:
     assert await bench.store.series(SOURCE, [KEY], create=False) == [SeriesState(0, KEY)]
     assert await bench.query("SELECT count(*) FROM series") == [(0,)]
 
 
-async def test_a_series_remembers_what_was_written(bench: SQLiteBench) -> None:
+async def test_a_series_remembers_what_was_written(bench: Bench) -> None:
     state = await series(bench.store)
     constants = {"exchange_symbol": "XXBTZUSD", "type": "954", "base": "BTC", "base_id": 1}
     written = await bench.store.commit(
@@ -365,7 +360,7 @@ async def test_a_series_remembers_what_was_written(bench: SQLiteBench) -> None:
     assert await bench.query("SELECT first_bar, base, base_id FROM series") == [(0, "BTC", 1)]
 
 
-async def test_constants_are_known_only_after_an_answer_that_had_them(bench: SQLiteBench) -> None:
+async def test_constants_are_known_only_after_an_answer_that_had_them(bench: Bench) -> None:
     state = await series(bench.store)
     empty = await bench.store.commit(answer(state, rows=[]))
     assert not empty.state.has_constants
@@ -374,14 +369,14 @@ async def test_constants_are_known_only_after_an_answer_that_had_them(bench: SQL
     assert (await series(bench.store)).has_constants
 
 
-async def test_only_running_bars_make_no_last_bar(bench: SQLiteBench) -> None:
+async def test_only_running_bars_make_no_last_bar(bench: Bench) -> None:
     state = await series(bench.store)
     written = await bench.store.commit(answer(state, closed_before=0, covered=None))
     assert (written.state.last_bar, written.state.rows) == (None, 3)
     assert (await series(bench.store)).covered == ()
 
 
-async def test_a_series_is_found_by_the_exchanges_own_name(bench: SQLiteBench) -> None:
+async def test_a_series_is_found_by_the_exchanges_own_name(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, constants={"exchange_symbol": "XXBTZUSD"}))
     [alias] = await bench.store.series(SOURCE, [KEY._replace(instrument="XXBTZUSD")])
@@ -390,7 +385,7 @@ async def test_a_series_is_found_by_the_exchanges_own_name(bench: SQLiteBench) -
     assert other.id == 0
 
 
-async def test_a_series_asked_for_by_symbol_gets_its_mapped_name(bench: SQLiteBench) -> None:
+async def test_a_series_asked_for_by_symbol_gets_its_mapped_name(bench: Bench) -> None:
     by_symbol = await series(bench.store, KEY._replace(instrument="XXBTZUSD"))
     constants = {"exchange_symbol": "XXBTZUSD", "instrument": "BTC-USD"}
     await bench.store.commit(answer(by_symbol, constants=constants))
@@ -398,7 +393,7 @@ async def test_a_series_asked_for_by_symbol_gets_its_mapped_name(bench: SQLiteBe
     assert (mapped.id, mapped.key.instrument) == (by_symbol.id, "BTC-USD")
 
 
-async def test_a_mapped_name_that_is_taken_stays_with_its_series(bench: SQLiteBench) -> None:
+async def test_a_mapped_name_that_is_taken_stays_with_its_series(bench: Bench) -> None:
     first = await series(bench.store)
     second = await series(bench.store, KEY._replace(instrument="XXBTZUSD"))
     constants = {"exchange_symbol": "XXBTZUSD", "instrument": "BTC-USD"}
@@ -411,7 +406,7 @@ async def test_a_mapped_name_that_is_taken_stays_with_its_series(bench: SQLiteBe
 # --- coverage
 
 
-async def test_coverage_that_touches_is_joined(bench: SQLiteBench) -> None:
+async def test_coverage_that_touches_is_joined(bench: Bench) -> None:
     state = await series(bench.store)
     for start in (0, 360, 180, 900):
         await bench.store.commit(answer(state, start=start))
@@ -422,7 +417,7 @@ async def test_coverage_that_touches_is_joined(bench: SQLiteBench) -> None:
     assert [entry.window for entry in fresh.covered] == [Window(0, 60 * 21)]
 
 
-async def test_any_order_of_windows_covers_the_same(bench: SQLiteBench, seed: int) -> None:
+async def test_any_order_of_windows_covers_the_same(bench: Bench, seed: int) -> None:
     chance = random.Random(seed)
     state = await series(bench.store)
     starts = list(range(0, 6_000, 180)) * 2
@@ -438,7 +433,7 @@ async def test_any_order_of_windows_covers_the_same(bench: SQLiteBench, seed: in
 # --- gaps
 
 
-async def test_gaps_are_seen_confirmed_and_filled(bench: SQLiteBench) -> None:
+async def test_gaps_are_seen_confirmed_and_filled(bench: Bench) -> None:
     state = await series(bench.store)
 
     async def commit(absences: list[Absence], known_at: int, **fields: Any) -> Written:
@@ -468,7 +463,7 @@ async def test_gaps_are_seen_confirmed_and_filled(bench: SQLiteBench) -> None:
     assert (await series(bench.store)).gaps == ()
 
 
-async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(bench: SQLiteBench) -> None:
+async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(bench: Bench) -> None:
     """Otherwise a bar would lack its volume for ever, and the store would say that it had been asked for."""
     state = await series(bench.store)
     hole = [Absence(Window(60, 120), "absent")]
@@ -488,7 +483,7 @@ async def test_a_gap_filled_by_fewer_groups_leaves_the_others_to_be_asked_for(be
     assert await bars(bench, "volume") == [(1.0,)] * 3
 
 
-async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: SQLiteBench) -> None:
+async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: Bench) -> None:
     state, other = await series(bench.store), await series(bench.store, KEY._replace(instrument="ETH-USD"))
     for owner in (state, other):
         await bench.store.commit(answer(owner, rows=[], absences=[Absence(Window(0, 180), "absent")]))
@@ -497,7 +492,7 @@ async def test_gaps_elsewhere_in_the_series_and_of_others_stay(bench: SQLiteBenc
     assert [gap.window for gap in (await series(bench.store, other.key)).gaps] == [Window(0, 180)]
 
 
-async def test_a_settled_start_forgets_gaps_before_it(bench: SQLiteBench) -> None:
+async def test_a_settled_start_forgets_gaps_before_it(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=10, rows=[], absences=[Absence(Window(0, 300), "absent")]))
     settled = await bench.store.settle_start(state, 180)
@@ -507,7 +502,7 @@ async def test_a_settled_start_forgets_gaps_before_it(bench: SQLiteBench) -> Non
     assert [gap.window for gap in fresh.gaps] == [Window(180, 300)]
 
 
-async def test_a_window_answered_after_the_start_was_settled_has_no_gaps_before_it(bench: SQLiteBench) -> None:
+async def test_a_window_answered_after_the_start_was_settled_has_no_gaps_before_it(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.settle_start(state, 180)
     await bench.store.commit(answer(state, bars=10, rows=[], absences=[Absence(Window(0, 300), "absent")]))
@@ -521,7 +516,7 @@ def reject(ts: int | None = 60, raw: str = "{}", reason: str = "unit") -> Reject
     return RejectedRow(reason, "why", raw, ts)
 
 
-async def test_rejected_rows_are_kept_with_their_sightings(bench: SQLiteBench) -> None:
+async def test_rejected_rows_are_kept_with_their_sightings(bench: Bench) -> None:
     state = await series(bench.store)
     rejected = [reject(60, '{"a":1}'), reject(60, '{"a":2}'), reject(None, "no time")]
     written = await bench.store.commit(answer(state, rejected=rejected))
@@ -539,7 +534,7 @@ async def test_rejected_rows_are_kept_with_their_sightings(bench: SQLiteBench) -
 
 
 @pytest.mark.parametrize("ts", [2**63 - 1, 2**63, 10**30, -(10**30), -(2**63)])
-async def test_a_time_beyond_all_times_is_kept_too(bench: SQLiteBench, ts: int) -> None:
+async def test_a_time_beyond_all_times_is_kept_too(bench: Bench, ts: int) -> None:
     state = await series(bench.store)
     written = await bench.store.commit(answer(state, rejected=[reject(ts, f'{{"TIMESTAMP":{ts}}}')]))
     assert (written.inserted, written.quarantined) == (3, 1)
@@ -547,7 +542,7 @@ async def test_a_time_beyond_all_times_is_kept_too(bench: SQLiteBench, ts: int) 
     assert str(ts) in raw
 
 
-async def test_a_whole_answer_is_kept(bench: SQLiteBench) -> None:
+async def test_a_whole_answer_is_kept(bench: Bench) -> None:
     state = await series(bench.store)
     for _ in range(2):
         await bench.store.quarantine(state, Window(0, 600), reject(None, "<html>", "html"), "r")
@@ -555,7 +550,7 @@ async def test_a_whole_answer_is_kept(bench: SQLiteBench) -> None:
     assert found == [(state.id, 0, 600, "html", "<html>", 2)]
 
 
-async def test_hostile_text_is_data(bench: SQLiteBench) -> None:
+async def test_hostile_text_is_data(bench: Bench) -> None:
     state = await series(bench.store)
     text = "'; DROP TABLE series; -- \x1b]52;c;x\x07 \u202e %s ? :name"
     await bench.store.commit(answer(state, rejected=[RejectedRow(text, text, text, 0)], run_id=text))
@@ -565,7 +560,7 @@ async def test_hostile_text_is_data(bench: SQLiteBench) -> None:
 # --- origin and journal
 
 
-async def test_the_origin_is_claimed_once(bench: SQLiteBench) -> None:
+async def test_the_origin_is_claimed_once(bench: Bench) -> None:
     await bench.store.claim_origin("sandbox:7")
     await bench.store.claim_origin("sandbox:7")
     with pytest.raises(StoreRefused, match="holds data of sandbox:7; it refuses coindesk"):
@@ -577,7 +572,7 @@ def run(state: str = "running", **fields: Any) -> RunRecord:
     return RunRecord("r", "e", "spot_ohlcv", "1m", "", state, 1.0, None, fields.get("finished"), {"status": state})
 
 
-async def test_the_journal_replaces_what_it_said(bench: SQLiteBench) -> None:
+async def test_the_journal_replaces_what_it_said(bench: Bench) -> None:
     alert = AlertChanged(alert="a", rule="gaps", level="WARNING", state="firing", since=1.0, message="m", source="s")
     await bench.store.journal([], [], [])
     await bench.store.journal([run()], [], [alert])
@@ -595,7 +590,7 @@ async def test_the_journal_replaces_what_it_said(bench: SQLiteBench) -> None:
 # --- all or nothing
 
 
-async def contents(bench: SQLiteBench) -> dict[str, list[tuple[Any, ...]]]:
+async def contents(bench: Bench) -> dict[str, list[tuple[Any, ...]]]:
     names = ("series", "spot_ohlcv", "coverage", "gap", "quarantine", "restatement")
     return {name: await bench.query(f"SELECT * FROM {name} ORDER BY 1, 2") for name in names}
 
@@ -615,7 +610,7 @@ def eventful(state: SeriesState, **fields: Any) -> Commit:
 
 
 @pytest.mark.parametrize("spins", [0, 1, 2, 5])
-async def test_a_cancelled_commit_is_written_wholly_or_not_at_all(bench: SQLiteBench, spins: int) -> None:
+async def test_a_cancelled_commit_is_written_wholly_or_not_at_all(bench: Bench, spins: int) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1))
     before = await contents(bench)
@@ -635,7 +630,7 @@ async def test_a_cancelled_commit_is_written_wholly_or_not_at_all(bench: SQLiteB
     assert len(await bars(bench)) == 48
 
 
-async def test_a_full_disk_leaves_nothing_half_written_and_heals(bench: SQLiteBench) -> None:
+async def test_a_full_disk_leaves_nothing_half_written_and_heals(bench: Bench) -> None:
     """At every page count from none to enough: the window is there with its coverage, or not at all."""
     state = await series(bench.store)
     [(page,)] = await bench.query("PRAGMA page_count")
@@ -666,10 +661,10 @@ async def test_a_full_disk_leaves_nothing_half_written_and_heals(bench: SQLiteBe
 CRASH = """
 import asyncio, sys
 sys.path.insert(0, {folder!r})
-from test_store import KEY, SOURCE, SQLiteStore, answer, eventful
+from test_store import KEY, SOURCE, SQLStore, answer, eventful
 
 async def main():
-    store = await SQLiteStore.open({url!r})
+    store = await SQLStore.open({url!r})
     [state] = await store.series(SOURCE, [KEY])
     await store.commit(eventful(state))
     print("committed", flush=True)
@@ -694,7 +689,7 @@ async def test_a_crash_inside_a_commit_leaves_rows_and_coverage_in_step(
     tmp_path: Path, failpoint: str, is_written: bool
 ) -> None:
     """The first transaction of the child looks the series up, so that of the window is the second."""
-    bench = SQLiteBench(f"sqlite:///{tmp_path}/store.db")
+    bench = Bench(f"sqlite:///{tmp_path}/store.db")
     async with opened(bench):
         await bench.store.commit(answer(await series(bench.store), bars=1))
         before = await contents(bench)
@@ -718,7 +713,7 @@ async def test_a_crash_inside_a_commit_leaves_rows_and_coverage_in_step(
         assert len(await bars(bench)) == 48
 
 
-async def test_what_the_database_says_comes_as_our_error(bench: SQLiteBench) -> None:
+async def test_what_the_database_says_comes_as_our_error(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.query("ALTER TABLE coverage RENAME TO elsewhere")
     with pytest.raises(StoreError, match="the database failed: no such table"):
@@ -737,7 +732,7 @@ def test_the_grid_of_these_tests_is_minutes() -> None:
     assert sqlite3.sqlite_version_info >= (3, 37), "STRICT tables"
 
 
-async def test_a_running_bar_keeps_no_columns_of_an_earlier_moment(bench: SQLiteBench) -> None:
+async def test_a_running_bar_keeps_no_columns_of_an_earlier_moment(bench: Bench) -> None:
     """Stored running with many groups, then closed with few: what was not asked for again is emptied."""
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=1, groups=WIDE, closed_before=0))
@@ -746,7 +741,7 @@ async def test_a_running_bar_keeps_no_columns_of_an_earlier_moment(bench: SQLite
     assert await bars(bench, "closed, volume IS NULL") == [(1, 1)]
 
 
-async def test_a_start_after_stored_bars_is_not_believed(bench: SQLiteBench) -> None:
+async def test_a_start_after_stored_bars_is_not_believed(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=3, closed_before=FAR))
     assert await bench.store.settle_start(state, 600) is None

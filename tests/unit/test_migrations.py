@@ -14,7 +14,7 @@ from core.errors import StoreBusy, StoreError, StoreRefused
 from core.references import LISTS
 from core.stores.lock import EngineLock, Holder, describe, lock_path, read_holder
 from core.stores.migrate import Migration, check, migrate, migrations, statements
-from core.stores.reading import reading
+from core.stores.opening import reading
 from core.stores.schema import constant_columns, create_everything, upsert
 from core.stores.sqlite import SQLiteStore
 from core.stores.sqlite_connection import SQLiteDatabase, connect

@@ -1,0 +1,252 @@
+"""The PostgreSQL store: a few connections, each on a thread of its own, for engines on any host side by side.
+
+A series is written by one engine at a time: it holds a lease, and every transaction checks it.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from core.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable, TapewatchError
+from core.stores.database import Database
+from core.stores.migrate import check_current
+from core.stores.patience import Patience
+from core.stores.postgres_connection import LOST, CommitUnknown, PostgresDatabase, connect
+from core.stores.sql_store import SQLStore
+from core.text import clean, shown_url
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Wall = Callable[[], float]
+CONNECTIONS = 4
+CONNECT_SECONDS = 10.0
+OLDEST_SERVER = 14
+SCHEMA = "tapewatch"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+# Conditions that pass, by their class: connection, resources, operator's intervention, read-only after a
+# failover, deadlock and serialization, lock timeout, trouble of the system below.
+_PASSING = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03", "25P03")
+_REFUSED = ("28", "3D000", "42501", "0A000")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a `postgresql://` URL says: `dsn` for the library, and what is ours."""
+
+    dsn: str
+    schema: str = SCHEMA
+    has_pooler: bool = False
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """`?schema=NAME` is where our tables are, `?pooler=transaction` says that sessions do not last.
+
+        Raises ConfigError for other forms of them.
+        """
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query, keep_blank_values=True))
+        schema, pooler = given.pop("schema", SCHEMA), given.pop("pooler", "")
+        if not _NAME.fullmatch(schema):
+            raise ConfigError(f"--db: schema={clean(schema)!r} is no name of letters, digits and _")
+        if pooler not in {"", "transaction"}:
+            raise ConfigError(f"--db: pooler={clean(pooler)!r}: write pooler=transaction, or leave it out")
+        if "," in parts.netloc:
+            # Of several hosts the one that takes writes is meant.
+            given.setdefault("target_session_attrs", "read-write")
+        return cls(urlunsplit(parts._replace(query=urlencode(given))), schema, bool(pooler))
+
+    def connect(self) -> Any:
+        return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS)
+
+
+class _Line:
+    """One thread with a loop and a connection, which is made when it is needed and again when it is lost."""
+
+    def __init__(self, address: Address, owner: str, epochs: dict[int, int]) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="tapewatch-postgres")
+        self._address = address
+        self._owner = owner
+        self._epochs = epochs
+        self._loop = asyncio.new_event_loop()
+        self._connection: asyncpg.Connection | None = None
+
+    def perform(self, work: Callable[[Database], T]) -> T:
+        """`work` as one transaction. Raises the classes of `core.errors`, and CommitUnknown with the result."""
+        result: Any = None
+        try:
+            database = self._database()
+            with database.transaction():
+                result = work(database)
+        except CommitUnknown as unknown:
+            unknown.result = result
+            raise
+        except TapewatchError:
+            raise
+        except (*LOST, asyncpg.PostgresError, OverflowError, UnicodeEncodeError) as error:
+            raise self._told(error) from error
+        return result  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._drop()
+        self._loop.close()
+
+    def _database(self) -> PostgresDatabase:
+        if self._connection is not None and self._connection.is_closed():
+            self._connection = None
+        if self._connection is None:
+            self._connection = self._loop.run_until_complete(self._address.connect())
+        return PostgresDatabase(self._loop, self._connection, self._address.schema, self._owner, self._epochs)
+
+    def _told(self, error: Exception) -> StoreError:
+        told = translated_error(error, self._address.dsn)
+        # A primary that became a replica still answers; only a new connection can find the new one.
+        if isinstance(told, StoreUnavailable) and not isinstance(error, asyncpg.TransactionRollbackError):
+            self._drop()
+        return told
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+            self._loop.run_until_complete(asyncio.sleep(0))
+
+
+class Pool:
+    """Implements `core.stores.database.Runs`: the line used last comes first, so that quiet times need one."""
+
+    def __init__(self, address: Address, owner: str, epochs: dict[int, int], connections: int) -> None:
+        self.patience = Patience()
+        self._lines = [_Line(address, owner, epochs) for _ in range(connections)]
+        self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
+        for line in self._lines:
+            self._idle.put_nowait(line)
+
+    async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work` as one transaction, again if need be: all work of ours may be done twice.
+
+        Where the answer to a COMMIT was lost, the database is asked whether it happened.
+        """
+
+        def piece(database: Database) -> T:
+            return work(database, *args, **kwargs)
+
+        while True:
+            try:
+                return await self.patience.wait_out(partial(self._once, piece))
+            except CommitUnknown as unknown:
+                if await self.patience.wait_out(partial(self._once, partial(_has_happened, xid=unknown.xid))):
+                    return unknown.result  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        for line in self._lines:
+            await loop.run_in_executor(line.thread, line.close)
+            line.thread.shutdown(wait=False)
+
+    async def _once(self, work: Callable[[Database], T]) -> T:
+        line = await self._idle.get()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(line.thread, line.perform, work)
+        finally:
+            self._idle.put_nowait(line)
+
+
+class PostgresStore(SQLStore):
+    """The store in one schema of a PostgreSQL database. `name` is the engine's, under which it holds leases."""
+
+    def __init__(self, url: str, pool: Pool, wall: Wall, *, is_read_only: bool = False) -> None:
+        super().__init__(url, pool, wall, is_read_only=is_read_only)
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, wall: Wall = time.time, *, connections: int = CONNECTIONS) -> "PostgresStore":
+        """Raises StoreRefused where the schema has to be made or migrated first, or is not ours.
+
+        Raises StoreUnavailable when the server cannot be reached now.
+        """
+        return await cls._open(url, wall, connections, _check_ready, is_read_only=False)
+
+    @classmethod
+    async def open_to_plan(cls, url: str, wall: Wall = time.time) -> "PostgresStore":
+        """As `open`, for who only reads; a role that may only read is enough."""
+        return await cls._open(url, wall, 1, _check_ready, is_read_only=True)
+
+    @classmethod
+    async def _open(
+        cls, url: str, wall: Wall, connections: int, check: Callable[[Database], None], *, is_read_only: bool
+    ) -> "PostgresStore":
+        owner, epochs = secrets.token_hex(4), dict[int, int]()
+        pool = Pool(Address.parse(url), owner, epochs, connections)
+        pool.patience.is_over = True
+        try:
+            await pool.run(check)
+        except TapewatchError as error:
+            await pool.close()
+            if isinstance(error, StoreRefused):
+                raise StoreRefused(f"{shown_url(url)}: {error}") from error
+            raise
+        pool.patience.is_over = False
+        return cls(url, pool, wall, is_read_only=is_read_only)
+
+
+def _check_ready(database: Database) -> None:
+    if check_current(database) == 0:
+        raise StoreRefused("there is no store in this database yet; `tapewatch db migrate` makes it")
+
+
+def _has_happened(database: Database, xid: str | None) -> bool:
+    """Whether that transaction was committed; one that is not known never wrote anything that matters."""
+    if xid is None:
+        return False
+    [status] = database.execute("SELECT pg_xact_status(CAST(? AS xid8))", (xid,)).fetchone()
+    if status == "in progress":
+        raise StoreUnavailable("a COMMIT of ours is not decided yet")
+    return bool(status == "committed")
+
+
+@contextmanager
+def reading_database(url: str) -> Iterator[Database]:
+    """A connection that only looks, for who has no loop running. Raises as `PostgresStore.open_to_plan`."""
+    with connected_database(url) as database, database.snapshot():
+        _check_ready(database)
+        yield database
+
+
+@contextmanager
+def connected_database(url: str) -> Iterator[PostgresDatabase]:
+    """A connection for who has no loop running, whatever is in the database. Raises StoreRefused, StoreError."""
+    address, loop = Address.parse(url), asyncio.new_event_loop()
+    connection: asyncpg.Connection | None = None
+    try:
+        connection = loop.run_until_complete(address.connect())
+        yield PostgresDatabase(loop, connection, address.schema)
+    except StoreRefused as error:
+        raise StoreRefused(f"{shown_url(url)}: {error}") from error
+    except (*LOST, asyncpg.PostgresError) as error:
+        raise translated_error(error, address.dsn) from error
+    finally:
+        if connection is not None and not connection.is_closed():
+            loop.run_until_complete(connection.close())
+        loop.close()
+
+
+def translated_error(error: Exception, dsn: str) -> StoreError:
+    """The class that says who acts, with a text that holds no password."""
+    place = f"the database {urlsplit(dsn).hostname or 'on this host'}"
+    state = getattr(error, "sqlstate", None) or ""
+    words = clean(str(error), 300) or type(error).__name__
+    if state.startswith(_REFUSED):
+        return StoreRefused(f"{place} refuses: {words}")
+    if state.startswith(_PASSING) or isinstance(error, LOST):
+        return StoreUnavailable(f"{place} cannot be used for now: {words}")
+    return StoreError(f"{place} failed: {words}")

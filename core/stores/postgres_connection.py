@@ -1,0 +1,315 @@
+"""PostgreSQL as a `Database`: an asyncpg connection on a loop and a thread of its own.
+
+Everything happens inside of transactions, and what a session would remember is set for each of them, so that it
+works behind a pooler that hands out connections by transaction.
+"""
+
+import asyncio
+import re
+from bisect import bisect_left
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+
+from core.errors import LeaseLost, StoreBusy, StoreError
+from core.failpoints import failpoint
+from core.stores import Commit
+from core.stores.database import Row, Values
+from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
+
+T = TypeVar("T")
+# What a connection that is gone shows itself as.
+LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+# 1970 in the database's own microseconds since 2000, and its infinities.
+EPOCH_SECONDS = 946_684_800
+FIRST, LAST = -(2**63), 2**63 - 1
+STREAMED_ROWS = 2_000
+# Fewer rows than this are written one by one: a staging table costs more.
+STAGED_FROM = 64
+IDLE_SECONDS = 30
+LOCK_SECONDS = 30
+MIGRATION_LOCK_SECONDS = 5
+_PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_]+)")
+_TYPES = {"double precision": "REAL", "bigint": "INTEGER", "integer": "INTEGER", "boolean": "INTEGER"}
+
+
+class CommitUnknown(Exception):
+    """The connection was lost while it committed. `result` is what the work gave; `xid` names the transaction."""
+
+    def __init__(self, xid: str | None) -> None:
+        super().__init__("the connection was lost during COMMIT")
+        self.xid = xid
+        self.result: Any = None
+
+
+class Statement(NamedTuple):
+    """SQL for PostgreSQL. `order` says which value each of its places takes: positions, or names."""
+
+    sql: str
+    order: tuple[int | str, ...]
+    gives_rows: bool
+
+    def arguments(self, values: Values) -> list[Any]:
+        return [values[name] for name in self.order]  # type: ignore[index]
+
+
+@lru_cache(maxsize=512)
+def translated(sql: str) -> Statement:
+    """Places `?`, `?1` and `:name` as `$1`."""
+    order: list[int | str] = []
+    count = 0
+
+    def place(found: re.Match[str]) -> str:
+        nonlocal count
+        number, name = found.group(1), found.group(2)
+        if number is None and name is None:
+            return found.group()
+        wanted: int | str = name or (int(number) - 1 if number else count)
+        count += number == ""
+        if number == "" or wanted not in order:
+            order.append(wanted)
+            return f"${len(order)}"
+        return f"${order.index(wanted) + 1}"
+
+    text = _PLACE.sub(place, sql)
+    gives_rows = text.lstrip().upper().startswith(("SELECT", "WITH", "SHOW", "EXPLAIN")) or " RETURNING " in text
+    return Statement(text, tuple(order), gives_rows)
+
+
+class _Rows:
+    """Implements `core.stores.database.Result`."""
+
+    def __init__(self, records: Sequence[asyncpg.Record], status: str = "") -> None:
+        self._records = records
+        self._rows = iter([tuple(record) for record in records])
+        self._status = status
+
+    @property
+    def rowcount(self) -> int:
+        return _affected(self._status)
+
+    @property
+    def description(self) -> Sequence[Sequence[Any]]:
+        return [(name,) for name in self._records[0].keys()] if self._records else []  # noqa: SIM118 - a Record
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+class PostgresDatabase:
+    """Implements `core.stores.database.Database`. `epochs` are the leases that our engine holds, by series."""
+
+    dialect = "postgres"
+    elsewhere = "another schema (postgresql://.../database?schema=NAME) or database"
+    bar_start = "time"
+    iso_time = "to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: asyncpg.Connection,
+        schema: str,
+        owner: str = "",
+        epochs: Mapping[int, int] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._connection = connection
+        self._owner = owner
+        self._epochs = {} if epochs is None else epochs
+        self._xid: str | None = None
+        self.schema = schema
+        settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
+        idle = f"idle_in_transaction_session_timeout TO '{IDLE_SECONDS}s'"
+        self._settings = "".join(f"; SET LOCAL {setting}" for setting in (*settings, idle))
+
+    @property
+    def is_in_transaction(self) -> bool:
+        return bool(self._connection.is_in_transaction())
+
+    def execute(self, sql: str, values: Values = (), /) -> _Rows:
+        statement = translated(sql)
+        arguments = statement.arguments(values)
+        if statement.gives_rows:
+            return _Rows(self._wait(self._connection.fetch(statement.sql, *arguments)))
+        return _Rows((), self._wait(self._connection.execute(statement.sql, *arguments)))
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
+        statement = translated(sql)
+        if arguments := [statement.arguments(row) for row in rows]:
+            self._wait(self._connection.executemany(statement.sql, arguments))
+
+    def stream(self, sql: str, values: Values) -> Iterator[Row]:
+        statement = translated(sql)
+        cursor = self._wait(self._connection.cursor(statement.sql, *statement.arguments(values)))
+        while records := self._wait(cursor.fetch(STREAMED_ROWS)):
+            yield from map(tuple, records)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self.is_in_transaction:
+            yield
+            return
+        self._begin("READ WRITE")
+        try:
+            yield
+            failpoint("before_commit")
+            self._commit()
+        except BaseException:
+            self._roll_back()
+            raise
+        failpoint("after_commit")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.is_in_transaction:
+            yield
+            return
+        self._begin("ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def lock_series(self, series_id: int) -> None:
+        """Also learns the transaction's number: it tells whether a COMMIT without an answer happened."""
+        found = self.execute(
+            "SELECT CAST(pg_current_xact_id() AS text), l.owner, l.epoch FROM series AS s "
+            "LEFT JOIN lease AS l ON l.series_id = s.id WHERE s.id = ? FOR NO KEY UPDATE OF s",
+            (series_id,),
+        ).fetchone()
+        if found is None:
+            return
+        self._xid, owner, epoch = found
+        held = self._epochs.get(series_id)
+        if held is not None and (owner, epoch) != (self._owner, held):
+            raise LeaseLost(f"the lease of series {series_id} went to engine {owner} while this one was not heard of")
+
+    def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:
+        if not rows:
+            return
+        split = bisect_left(rows, commit.closed_before, key=lambda row: row[0])
+        closed = (commit.series.id, True, commit.known_at, commit.sent_at)
+        running = (commit.series.id, False, None, commit.sent_at)
+        records = [closed + row for row in rows[:split]] + [running + row for row in rows[split:]]
+        if is_new:
+            self._copy(commit.dataset.name, commit.columns, records)
+        elif len(records) < STAGED_FROM:
+            self.executemany(upsert_one(commit.dataset, commit.columns), records)
+        else:
+            self._stage(commit, records)
+
+    def prepare_to_migrate(self) -> None:
+        self.execute(f"SET LOCAL lock_timeout TO '{MIGRATION_LOCK_SECONDS}s'")
+        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"tapewatch {self.schema}",))
+        self.execute(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
+        if "lease" in self.relations():
+            now = "date_part('epoch', clock_timestamp())"
+            owners = self.execute(f"SELECT DISTINCT owner FROM lease WHERE until > {now} ORDER BY owner").fetchall()
+            if owners:
+                raise StoreBusy(f"engines write to it: {', '.join(name for (name,) in owners)}; stop them first")
+
+    def relations(self) -> list[str]:
+        found = self.execute(
+            "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = ? AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname",
+            (self.schema,),
+        )
+        return [name for (name,) in found]
+
+    def columns(self, relation: str) -> dict[str, str]:
+        found = self.execute(
+            "SELECT CAST(column_name AS text), CAST(data_type AS text) FROM information_schema.columns "
+            "WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+            (self.schema, relation),
+        )
+        return {name: _TYPES.get(kind, "TEXT") for name, kind in found}
+
+    def _copy(self, table: str, columns: Sequence[str], records: Sequence[Row], schema: str | None = None) -> None:
+        names = (*BOOKKEEPING, "ts", *columns)
+        copy = self._connection.copy_records_to_table(
+            table, schema_name=schema or self.schema, records=records, columns=names
+        )
+        try:
+            copied = self._wait(copy)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"the database holds no such value: {error}") from error
+        self._check(copied, records)
+
+    def _stage(self, commit: Commit, records: Sequence[Row]) -> None:
+        """COPY beside, then one upsert. What the database holds decides again, though the caller has looked."""
+        staging = f"tapewatch_staging_{commit.dataset.name}_{len(commit.dataset.columns)}"
+        self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {staging} (LIKE {commit.dataset.name}) ON COMMIT DELETE ROWS")
+        self._copy(staging, commit.columns, records, "pg_temp")
+        written = self._wait(
+            self._connection.execute(upsert_staged(commit.dataset, commit.columns, f"pg_temp.{staging}"))
+        )
+        self._check(written, records)
+
+    @staticmethod
+    def _check(status: str, records: Sequence[Row]) -> None:
+        if _affected(status) != len(records):
+            raise StoreError(f"the database wrote {_affected(status)} of {len(records)} bars; the window is undone")
+
+    def _begin(self, mode: str) -> None:
+        self._xid = None
+        self._wait(self._connection.execute(f"BEGIN {mode}{self._settings}"))
+
+    def _commit(self) -> None:
+        try:
+            self._wait(self._connection.execute("COMMIT"))
+        except LOST as error:
+            self._connection.terminate()
+            raise CommitUnknown(self._xid) from error
+
+    def _roll_back(self) -> None:
+        """Where the connection is gone nothing is left to undo, and what went wrong before is worth telling."""
+        if self._connection.is_closed() or not self.is_in_transaction:
+            return
+        try:
+            self._wait(self._connection.execute("ROLLBACK"))
+        except (*LOST, asyncpg.PostgresError):
+            self._connection.terminate()
+
+    def _wait(self, answer: Awaitable[T]) -> T:
+        return self._loop.run_until_complete(_awaited(answer))
+
+
+async def _awaited(answer: Awaitable[T]) -> T:
+    return await answer
+
+
+def _affected(status: str) -> int:
+    """The number at the end of `INSERT 0 5`, `UPDATE 5`, `COPY 5`; 0 without one."""
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+async def connect(dsn: str, *, has_pooler: bool, timeout: float) -> asyncpg.Connection:
+    """A connection that speaks of times as UTC epoch seconds, as we do everywhere."""
+    cached = 0 if has_pooler else 256
+    settings = {} if has_pooler else {"application_name": "tapewatch"}
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout, command_timeout=300, statement_cache_size=cached, server_settings=settings
+    )
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", encoder=_to_native, decoder=_from_native, format="tuple"
+    )
+    return connection
+
+
+def _to_native(seconds: int) -> tuple[int]:
+    native = (seconds - EPOCH_SECONDS) * 1_000_000
+    return (min(max(native, FIRST), LAST),)
+
+
+def _from_native(native: tuple[int]) -> int:
+    return native[0] // 1_000_000 + EPOCH_SECONDS
