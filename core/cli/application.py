@@ -16,6 +16,7 @@ from core.cli import dash, examples, ingest, look
 from core.cli.arguments import same_name, split_globals
 from core.cli.changes import changes
 from core.cli.context import leave, remember, words
+from core.cli.database import database
 from core.cli.describe import describe
 from core.cli.export import EPILOG as EXPORT_EPILOG
 from core.cli.export import export
@@ -99,6 +100,7 @@ app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
+app.add_typer(database, name="db", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)
 app.command("engine", hidden=True)(dash.engine)
 app.command("demo", rich_help_panel=TRY)(dash.demo)
