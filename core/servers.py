@@ -83,6 +83,11 @@ def free_port() -> int:
     raise ConfigError(f"no free port between {PORTS.start} and {PORTS.stop}")
 
 
+def reachable(directory: Path) -> bool:
+    """Whether a server that we start can keep its data in `directory`: as root it is nobody's."""
+    return os.geteuid() != 0 or _may_all_enter(directory)
+
+
 def running(directory: Path) -> int | None:
     """The pid of the server that runs on the data kept in `directory`, if one does."""
     pid, _ = _status(directory / "data")

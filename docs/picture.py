@@ -17,7 +17,7 @@ WHEN_ROWS = 200_000
 
 async def take(target: Path, store: Path) -> None:
     """Run the demo on `store`, wait until it is in full swing, save the screen as SVG."""
-    with demo_engine(SEED, store) as child:
+    with demo_engine(SEED, f"sqlite:///{store}") as child:
         await submit_jobs(child)
         options = DashboardOptions(read_only=False, theme="dark", ascii=False, mouse=False, owns_engine=True)
         app = Dashboard(child.connect, options)

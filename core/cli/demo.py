@@ -7,21 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from core.batch import make_batch
 from core.cli.context import data, settings, words
+from core.cli.demo_store import DemoStore, postgres_store, sqlite_store
 from core.cli.engines import EngineChild
 from core.cli.execute import Follower, Interrupts, as_summary
 from core.cli.options import Output
 from core.cli.report import Narrator, exit_code
-from core.config import Loaded, data_directory
-from core.errors import ConfigError, StoreBusy, TapewatchError
+from core.errors import ConfigError, TapewatchError
 from core.events import RunSummary
-from core.stores import sqlite_path
-from core.stores.lock import describe, lock_path, read_holder
+from core.text import shown_url
 
 NOW = "2025-06-01T12:00:00Z"
 LATENCY_MS = 60
@@ -45,8 +43,7 @@ OPERATIONS = (
     },
 )
 NEXT = """
-The database is {path}
-  sqlite3 {path} "SELECT * FROM spot_ohlcv_1d ORDER BY ts DESC LIMIT 5"
+{later}
 
 With a key of your own:
   export TAPEWATCH_API_KEY=...
@@ -56,23 +53,29 @@ With a key of your own:
 """
 
 
-def run_demo(seed: int, *, headless: bool) -> int:
+def run_demo(seed: int, *, headless: bool, on_postgres: bool = False) -> int:
     """Run the demo of `seed`; the exit code."""
-    path = _database(settings(announce=False), seed)
-    with _unwinding_on_signals(), demo_engine(seed, path) as child:
-        code = asyncio.run(_headless(child)) if headless else _with_dashboard(child)
-    data(NEXT.format(path=path))
+    with _unwinding_on_signals(), _store(seed, on_postgres) as store:
+        with demo_engine(seed, store.url) as child:
+            if store.now:
+                words(store.now)
+            code = asyncio.run(_headless(child)) if headless else _with_dashboard(child)
+        data(NEXT.format(later=store.later))
     return code
 
 
+def _store(seed: int, on_postgres: bool) -> AbstractContextManager[DemoStore]:
+    return postgres_store(seed) if on_postgres else sqlite_store(settings(announce=False), seed)
+
+
 @contextmanager
-def demo_engine(seed: int, path: Path) -> Iterator[EngineChild]:
-    """A sandbox, and an engine over the store at `path` that starts when it is first connected to."""
+def demo_engine(seed: int, url: str) -> Iterator[EngineChild]:
+    """A sandbox, and an engine over the store at `url` that starts when it is first connected to."""
     given = settings(announce=False)
     with _sandbox(seed) as base_url:
-        update = {"db": f"sqlite:///{path}", "base_url": base_url}
+        update = {"db": url, "base_url": base_url}
         loaded = given.model_copy(update={"settings": given.settings.model_copy(update=update)})
-        words(f"sandbox {base_url} seed {seed}, store {path}")
+        words(f"sandbox {base_url} seed {seed}, store {shown_url(url)}")
         child = EngineChild(loaded, LINGER_SECONDS)
         try:
             yield child
@@ -107,22 +110,6 @@ def _unwinding_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _database(given: Loaded, seed: int) -> Path:
-    """The demo's own file, made anew each time; a --db that was named is used as it is.
-
-    Raises StoreBusy when an engine holds it: another demo is running.
-    """
-    own = data_directory() / f"demo-{seed}.db"
-    path = Path(sqlite_path(given.settings.db)).absolute() if given.settings.db else own
-    if (found := read_holder(lock_path(str(path)))) is not None:
-        raise StoreBusy(f"{describe(found, path)}; end it first, or choose another --seed or --db")
-    if given.settings.db:
-        return path
-    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        name.unlink(missing_ok=True)
-    return path
 
 
 def _with_dashboard(child: EngineChild) -> int:

@@ -241,16 +241,16 @@ def test_the_demo_is_the_same_every_time(processes: Processes, tmp_path: Path) -
     for place, run in zip(places, runs, strict=True):
         ended = run.done(120)
         assert ended.code == 0
-        check_demo_words(ended.out, place / "demo.db")
+        check_demo_words(ended.out, str(place / "demo.db"))
         digests.append(digest(place / "demo.db"))
     assert digests[0] == digests[1]
     assert list((processes.runtime / "tapewatch").iterdir()) == []
 
 
-def check_demo_words(out: str, path: Path) -> None:
+def check_demo_words(out: str, place: str) -> None:
     table = [line.split() for line in out.splitlines() if " complete " in line]
     assert sorted(line[0] for line in table) == sorted([*DATA_TYPES, "spot_ohlcv"])
-    assert str(path) in out
+    assert place in out
     commands = [line for line in out.splitlines() if line.startswith("  tapewatch")]
     assert len(commands) == 3
     assert "export TAPEWATCH_API_KEY" in out
@@ -264,6 +264,17 @@ def test_an_interrupted_demo_ends_everything_it_started(processes: Processes) ->
     run.signal(signal.SIGINT)
     assert run.done(10).code == 130
     until(lambda: not answers(url), "the sandbox's end")
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="engines.holder and core.app refuse postgresql:// so far; then take this away")
+def test_the_demo_on_postgres(processes: Processes) -> None:
+    run = processes.start(["demo", "--headless", "--postgres", "--seed", "11"])
+    url = run.says(r"store (postgresql://\S+)")[1]
+    ended = run.done(120)
+    assert ended.code == 0
+    check_demo_words(ended.out, "The database is ")
+    assert not answers(url)
 
 
 def answers(url: str) -> bool:
