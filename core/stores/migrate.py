@@ -1,4 +1,4 @@
-"""Numbered SQL files to a database's present schema, checksummed, each in its own transaction."""
+"""Numbered SQL files to a database's present schema, checksummed, in one transaction."""
 
 import hashlib
 import sqlite3
@@ -39,15 +39,21 @@ def migrations(dialect: str = "sqlite") -> list[Migration]:
 
 
 def migrate(db: Database, now: int) -> list[Migration]:
-    """Bring `db` to the newest schema; what was applied.
+    """Bring `db` to the newest schema, all of it or nothing; what was applied.
 
     Raises StoreRefused, having written nothing, for a newer version, a changed migration or a database
-    that is not ours.
+    that is not ours, and StoreBusy while engines write to one that would have to be changed.
     """
-    applied: list[Migration] = []
-    while (migration := _apply_next(db, now)) is not None:
-        applied.append(migration)
-    return applied
+    with db.snapshot():
+        if not pending(db):
+            return []
+    with db.transaction():
+        db.prepare_to_migrate()
+        # Somebody else may have done it while we waited for our turn.
+        todo = pending(db)
+        for migration in todo:
+            _apply(db, migration, now)
+    return todo
 
 
 def pending(db: Database) -> list[Migration]:
@@ -90,22 +96,12 @@ def check_current(db: Database) -> int:
     return version
 
 
-def _apply_next(db: Database, now: int) -> Migration | None:
-    """None when there is nothing to apply."""
-    with db.transaction():
-        db.prepare_to_migrate()
-        migration = next(iter(pending(db)), None)
-        if migration is None:
-            return None
-        db.execute(LEDGERS[db.dialect])
-        for statement in statements(migration.sql):
-            db.execute(statement)
-            failpoint("migrate_step")
-        db.execute(
-            "INSERT INTO migration VALUES (?, ?, ?, ?)",
-            (migration.version, migration.name, migration.sha256, now),
-        )
-    return migration
+def _apply(db: Database, migration: Migration, now: int) -> None:
+    db.execute(LEDGERS[db.dialect])
+    for statement in statements(migration.sql):
+        db.execute(statement)
+        failpoint("migrate_step")
+    db.execute("INSERT INTO migration VALUES (?, ?, ?, ?)", (migration.version, migration.name, migration.sha256, now))
 
 
 def statements(sql: str) -> list[str]:
