@@ -106,10 +106,10 @@ def postgres(options: PostgresOptions | None = None) -> Iterator["PostgresServer
     options = options or PostgresOptions()
     with _Workshop.opened() as workshop:
         server = PostgresServer(options, workshop)
-        if server.is_new:
-            server.create()
-        server.start()
         try:
+            if server.is_new:
+                server.create()
+            server.start()
             yield server
         finally:
             server.close()
@@ -204,8 +204,12 @@ class PostgresServer:
         """Let one of the programs do its work; ConfigError with its words when it fails."""
         with tempfile.TemporaryFile() as out:
             process = self._workshop.spawn(self.programs / program, *arguments, out=out, stdin=subprocess.PIPE)
-            process.communicate(text.encode())
-            self._workshop.forget()
+            try:
+                process.communicate(text.encode())
+            finally:
+                process.kill()
+                process.wait()
+                self._workshop.forget()
             out.seek(0)
             words = out.read().decode("utf-8", "replace").strip()
         if process.returncode:
