@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any
+from urllib.parse import quote
 
 from core.failpoints import failpoint
 from core.stores import Commit
@@ -85,6 +86,11 @@ class SQLiteDatabase(sqlite3.Connection):
 
     def columns(self, relation: str) -> dict[str, str]:
         return dict(self.execute(f"SELECT name, type FROM pragma_table_info('{relation}')").fetchall())
+
+
+def read_only(path: str) -> str:
+    """The URI that opens the file at `path` without the right to write to it."""
+    return f"file:{quote(path)}?mode=ro"
 
 
 def connect(path: str, *, uri: bool = False) -> SQLiteDatabase:
