@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import StoreRefused
@@ -25,6 +26,22 @@ class Migration(NamedTuple):
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class Step(NamedTuple):
+    """A statement of a migration, with the locks that it takes on what is there already: (level, table)."""
+
+    migration: str
+    statement: str
+    locks: tuple[tuple[str, str], ...]
+
+
+class Upgraded(NamedTuple):
+    """What migrating did. `before` is the version that the database had, 0 without one; `copy` is of that."""
+
+    before: int
+    applied: list[Migration]
+    copy: Path | None = None
 
 
 def migrations(dialect: str = "sqlite") -> list[Migration]:
