@@ -1,8 +1,13 @@
 """What every command needs: the settings, and the first line on stderr that names them."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
+
+import typer
 
 from core.text import shown_url
 
@@ -53,3 +58,25 @@ def data(text: str) -> None:
     """One line of data, on stdout."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """A signal ends the command through its cleaning up, with the code that is promised."""
+    received: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        received.append(number)
+        raise typer.Exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except Exception:
+        # A library that was interrupted may have an exception of its own for that.
+        if received:
+            raise typer.Exit(128 + received[0]) from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

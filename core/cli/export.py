@@ -1,7 +1,6 @@
 """`export`: bars and reference data as CSV, Parquet or JSON lines, with a manifest."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.cli.arguments import same_name
-from core.cli.context import data, settings, words
+from core.cli.context import data, ending_cleanly, settings, words
 from core.cli.options import LookOutput, Output
 from core.cli.stored import several
 from core.options import OPTIONS
@@ -92,7 +91,7 @@ def export(
     )
     chosen = form or format_of(out)
     check_format(chosen)
-    with _ending_cleanly():
+    with ending_cleanly():
         if out == STDOUT:
             _to_stdout(request, chosen, output)
         else:
@@ -152,21 +151,6 @@ class _Progress:
         if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
             self._said_at = time.monotonic()
             words(f"{rows:,} rows, at {name}")
-
-
-@contextmanager
-def _ending_cleanly() -> Iterator[None]:
-    """A signal ends the command through its cleaning up, with the code that is promised."""
-
-    def end(number: int, _frame: object) -> None:
-        raise typer.Exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _window(start: str | None, end: str | None) -> Any:
