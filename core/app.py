@@ -8,13 +8,13 @@ import hashlib
 import os
 import random
 import secrets
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from core.batch import Batch
@@ -28,20 +28,22 @@ from core.engine.engine import Engine
 from core.engine.ingest import Ingest
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
-from core.errors import ConfigError, StoreError
-from core.events import PROTOCOL, AlertChanged, AnyEvent, Bus, Hello
+from core.errors import ConfigError, StoreBusy
+from core.events import PROTOCOL, AnyEvent, Bus, Hello
 from core.limits import Quota
 from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
 from core.monitoring.quality import check_page
 from core.sources import Source, open_source
 from core.sources.http import HttpOptions
-from core.stores import Store, sqlite_path
-from core.stores.lock import EngineLock, Holder
-from core.stores.opening import reading
-from core.stores.sqlite import SQLiteStore
+from core.stores import Store
+from core.stores.lock import Holder, login_name
+from core.stores.opening import engines_of, free_bytes, lock_of, open_store, open_to_plan, require_store
+from core.stores.sql_store import SQLStore
+from core.text import shown_url
 
 COLLECT_AFTER = 200_000
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,14 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         name = secrets.token_hex(3)
         clear_stale(runtime_directory())
         socket = runtime_directory() / f"{name}.sock"
-        lock = EngineLock(sqlite_path(loaded.database))
-        lock.acquire(_holder(loaded, kind, socket))
+        holder = _holder(loaded, kind, socket, name)
+        lock = lock_of(loaded.database)
+        lock.acquire(holder)
         stack.callback(lock.release)
         clock = LoopClock()
-        store = await SQLiteStore.open(loaded.database, clock.wall)
+        store = await open_store(loaded.database, clock.wall, name)
         stack.push_async_callback(store.close)
+        await store.enter(holder, version("tapewatch"))
         tools = await _tools(loaded, store, stack, clock)
         engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
         handle = _no_new_jobs(engine) if kind == "command" else engine.handle
@@ -99,7 +103,7 @@ async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) 
     """
     async with AsyncExitStack() as stack:
         clock = LoopClock()
-        store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
+        store = await open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
         tools = await _tools(loaded, store, stack, clock, keeps=False)
         tools.bus.listen(hear)
@@ -109,26 +113,44 @@ async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) 
 @asynccontextmanager
 async def open_tools(loaded: Loaded) -> AsyncIterator[Tools]:
     """An engine's tools over the store as it is: read-only, beside whoever holds it. Raises StoreError without one."""
-    if not Path(sqlite_path(loaded.database)).is_file():
-        raise StoreError(f"there is no store at {sqlite_path(loaded.database)} yet; `tapewatch demo` makes one to try")
+    require_store(loaded.database)
     async with AsyncExitStack() as stack:
         clock = LoopClock()
-        store = await SQLiteStore.open_to_plan(loaded.database, clock.wall)
+        store = await open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
         yield await _tools(loaded, store, stack, clock, keeps=False)
 
 
 @asynccontextmanager
-async def held_store(loaded: Loaded) -> AsyncIterator[SQLiteStore]:
+async def held_store(loaded: Loaded) -> AsyncIterator[SQLStore]:
     """The store under its lock, for what no engine does. Raises StoreBusy and StoreError."""
-    lock = EngineLock(sqlite_path(loaded.database))
-    lock.acquire(_holder(loaded, "command", Path()))
-    try:
-        store = await SQLiteStore.open(loaded.database)
+    with holding(loaded):
+        store = await open_store(loaded.database)
         try:
             yield store
         finally:
             await store.close()
+
+
+@contextmanager
+def holding(loaded: Loaded, wait: float = 0.0, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """The lock of the store, without the store. Raises StoreError, and StoreBusy when it is not free.
+
+    A command ends by itself, and is waited for up to `wait` seconds, of which `say` hears.
+    """
+    lock, deadline = lock_of(loaded.database), time.monotonic() + wait
+    while True:
+        try:
+            lock.acquire(_holder(loaded, "command", Path(), ""))
+            break
+        except StoreBusy as busy:
+            if time.monotonic() >= deadline or any(engine.takes_jobs for engine in engines_of(loaded.database)):
+                raise
+            say(f"waiting: {busy}")
+            say = lambda _: None  # noqa: E731 - once is enough
+            time.sleep(LOOK_SECONDS)
+    try:
+        yield
     finally:
         lock.release()
 
@@ -156,20 +178,13 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         permits=Permits(quota, settings.source.connections, clock, steady),
         ingest=Ingest(source, store, check_page, clock),
         bus=bus,
-        alerts=Alerts(bus, _open_alerts(loaded)),
+        alerts=Alerts(bus, await store.open_alerts()),
         clock=clock,
         chance=random.random,
         keeps=keeps,
-        free_bytes=lambda: _free_bytes(sqlite_path(loaded.database)),
+        free_bytes=lambda: free_bytes(loaded.database),
         options=options,
     )
-
-
-def _free_bytes(path: str) -> int | None:
-    """The room on the disk that holds `path`, None where nobody can tell."""
-    with suppress(OSError):
-        return shutil.disk_usage(Path(path).absolute().parent).free
-    return None
 
 
 def _steady(clock: Clock) -> Callable[[], float]:
@@ -197,13 +212,6 @@ def _source(loaded: Loaded, quota: Quota, clock: Clock, steady: Callable[[], flo
     )
 
 
-def _open_alerts(loaded: Loaded) -> list[AlertChanged]:
-    if not Path(sqlite_path(loaded.database)).exists():
-        return []
-    with reading(loaded.database) as reader:
-        return reader.alerts()
-
-
 def _sampler(engine: Engine, server: ControlServer) -> Sampler:
     return Sampler(
         engine.tools.clock.monotonic,
@@ -225,8 +233,11 @@ def _no_new_jobs(engine: Engine) -> Handler:
     return handle
 
 
-def _holder(loaded: Loaded, kind: str, socket: Path) -> Holder:
+def _holder(loaded: Loaded, kind: str, socket: Path, name: str) -> Holder:
     return Holder(
+        name=name,
+        host=gethostname(),
+        user=login_name(),
         pid=os.getpid(),
         kind=kind,
         socket=str(socket),
@@ -245,7 +256,7 @@ def _hello(loaded: Loaded, kind: str, name: str) -> Callable[[bool], Hello]:
             engine=name,
             pid=os.getpid(),
             version=version("tapewatch"),
-            store=loaded.database,
+            store=shown_url(loaded.database),
             source=loaded.settings.base_url,
             kind=kind,
             read_only=read_only,

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -240,7 +240,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _password(url: str) -> str | None:
     try:
-        return urlsplit(url).password
+        parts = urlsplit(url)
+        return parts.password or dict(parse_qsl(parts.query)).get("password")
     except ValueError as error:
         raise ConfigError(f"--db {clean(url)!r}: {error}") from None
 

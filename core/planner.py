@@ -8,7 +8,7 @@ Spans that touch are one run; a run is cut into pages of the vendor's cap from i
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -201,6 +201,16 @@ class Plan:
     @property
     def parts(self) -> "tuple[SeriesPlan | ListPlan, ...]":
         return (*self.series, *self.lists)
+
+    @property
+    def series_ids(self) -> set[int]:
+        """The series and lists that it is about."""
+        return {part.series.id for part in self.parts}
+
+    def only(self, series_ids: Container[int]) -> "Plan":
+        """The part of it that is about these."""
+        series = tuple(part for part in self.series if part.series.id in series_ids)
+        return Plan(series, tuple(part for part in self.lists if part.series.id in series_ids))
 
     @property
     def requests(self) -> int:

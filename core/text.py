@@ -14,6 +14,7 @@ _UNSAFE = re.compile(
     "\U000e0000-\U000e007f]+"  # tags
 )
 _USERINFO = re.compile(r"(://[^/@:]*:)[^@/]*@")
+_PASSWORD = re.compile(r"([?&]password=)[^&]*")
 _NAME = re.compile(r"[A-Za-z0-9._:/+$@-]{1,100}")
 
 
@@ -29,7 +30,7 @@ def clean(text: str, limit: int = 200) -> str:
 
 def shown_url(url: str) -> str:
     """`url` without the password that it may hold."""
-    return _USERINFO.sub(r"\1***@", clean(url))
+    return _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", clean(url)))
 
 
 def counted(number: int, noun: str) -> str:

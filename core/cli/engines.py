@@ -12,33 +12,82 @@ from pathlib import Path
 from core.config import Loaded, state_directory
 from core.control import Connection
 from core.errors import EngineUnreachable
-from core.stores import sqlite_path
-from core.stores.lock import Holder, lock_path, read_holder
+from core.events import PROTOCOL
+from core.stores.lock import Holder, login_name
+from core.stores.opening import engines_of, is_postgres, reading
 
 START_SECONDS = 15.0
 
 
 def holder(loaded: Loaded) -> Holder | None:
-    """The engine that holds the store now, if any."""
-    return read_holder(lock_path(sqlite_path(loaded.database)))
+    """The engine that holds the store now, if any; of those side by side the one here that takes jobs.
+
+    Without a loop: it may have to ask the database.
+    """
+    found = engines_of(loaded.database)
+    if is_postgres(loaded.database):
+        found = [engine for engine in found if engine.is_here and engine.takes_jobs]
+    return next(iter(found), None)
+
+
+def engine_of(loaded: Loaded, job: str) -> Holder | None:
+    """The engine that runs `job` (a job or a run id), if it is at work; any one of ours where nobody knows it.
+
+    Raises EngineUnreachable when it is on another host.
+    """
+    engines = engines_of(loaded.database)
+    if is_postgres(loaded.database):
+        with reading(loaded.database) as reader:
+            owner = next((run.engine for run in reader.runs(10_000) if run.is_called(job)), "")
+        found = next((engine for engine in engines if engine.name == owner), None)
+        if found is not None and not found.is_here:
+            raise EngineUnreachable(f"job {job} is of an engine on {found.host} (pid {found.pid}); ask there")
+        if found is not None:
+            return found
+    return holder(loaded)
+
+
+async def find(loaded: Loaded, job: str | None = None) -> Holder | None:
+    """As `holder` and `engine_of`, beside a running loop."""
+    if job is None:
+        return await asyncio.to_thread(holder, loaded)
+    return await asyncio.to_thread(engine_of, loaded, job)
 
 
 @contextlib.asynccontextmanager
-async def connected(loaded: Loaded) -> AsyncIterator[Connection]:
-    """A connection to the running engine. Raises EngineUnreachable when there is none."""
-    found = holder(loaded)
+async def connected(loaded: Loaded, job: str | None = None) -> AsyncIterator[Connection]:
+    """A connection to the running engine, or to that of `job`. Raises EngineUnreachable when there is none."""
+    found = await find(loaded, job)
     if found is None:
         raise EngineUnreachable("no engine is running on this store; `tapewatch dash` starts one")
-    connection = await Connection.open(Path(found.socket))
+    connection = await open_connection(found)
     try:
         yield connection
     finally:
         await connection.close()
 
 
+async def open_connection(found: Holder) -> Connection:
+    """A connection to that engine. Raises EngineUnreachable, saying whose it is when it is not for us."""
+    if found.protocol != PROTOCOL:
+        raise EngineUnreachable(
+            f"the engine on the store (pid {found.pid}, user {found.user}) speaks version {found.protocol} of the "
+            f"protocol, this command {PROTOCOL}: use the Tapewatch that started it, or end it first"
+        )
+    try:
+        return await Connection.open(Path(found.socket))
+    except EngineUnreachable as error:
+        if found.user != login_name():
+            raise EngineUnreachable(
+                f"the engine on the store (pid {found.pid}) is user {found.user}'s: ask as that user"
+            ) from error
+        raise
+
+
 async def ask(loaded: Loaded, command: str, **args: object) -> object:
-    """One command to the running engine and its result."""
-    async with connected(loaded) as connection:
+    """One command to the running engine, or that of the `job` among `args`, and its result."""
+    job = args.get("job")
+    async with connected(loaded, None if job is None else str(job)) as connection:
         reading = asyncio.create_task(_read(connection))
         try:
             return await connection.command(command, **args)
@@ -72,10 +121,10 @@ class EngineChild:
         """
         deadline = time.monotonic() + START_SECONDS
         while True:
-            found = holder(self._loaded)
+            found = await find(self._loaded)
             if found is not None:
                 with contextlib.suppress(EngineUnreachable):
-                    return await Connection.open(Path(found.socket))
+                    return await open_connection(found)
             elif not self.is_running:
                 self._start()
             if time.monotonic() > deadline or self._has_failed():
@@ -92,7 +141,7 @@ class EngineChild:
 
     def _start(self) -> None:
         settings = self._loaded.settings
-        command = [sys.executable, "-m", "core.cli", "engine", "--db", self._loaded.database]
+        command = [sys.executable, "-m", "core.cli", "engine"]
         command += ["--base_url", settings.base_url, "--cache", settings.cache]
         command += ["--max_wait", str(settings.engine.max_wait)]
         if self._loaded.path is not None:
@@ -106,7 +155,8 @@ class EngineChild:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=os.environ,
+                # Not by a flag: others can read those, and there may be a password in it.
+                env={**os.environ, "TAPEWATCH_DB": self._loaded.database},
             )
 
     def _has_failed(self) -> bool:

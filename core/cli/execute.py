@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from core.app import App, key_fingerprint, open_app, quote
 from core.batch import Batch
 from core.cli.context import leave, words
-from core.cli.engines import EngineChild, holder
+from core.cli.engines import EngineChild, find, open_connection
 from core.cli.options import Output
 from core.cli.quotes import print_quote, quote_object
 from core.cli.report import (
@@ -152,7 +151,7 @@ class _Executor:
                 async with open_app(self._loaded, "command") as app:
                     return await self._run_here(app, batch)
             except StoreBusy as busy:
-                found = holder(self._loaded)
+                found = await find(self._loaded)
                 if found is not None and found.takes_jobs:
                     return await self._hand_over(found, batch)
                 if time.monotonic() >= deadline:
@@ -188,7 +187,7 @@ class _Executor:
 
     async def _to_engine_of_its_own(self, batch: Batch) -> list[dict[str, Any]]:
         """Hand over to an engine that goes on without us. Raises StoreBusy for a command's engine."""
-        found = holder(self._loaded)
+        found = await find(self._loaded)
         if found is not None and not found.takes_jobs:
             raise StoreBusy(describe(found, lock_path(sqlite_path(self._loaded.database))))
         if found is not None:
@@ -201,7 +200,7 @@ class _Executor:
 
     async def _hand_over(self, found: Holder, batch: Batch) -> list[dict[str, Any]]:
         _check_holder(self._loaded, found)
-        connection = await Connection.open(Path(found.socket))
+        connection = await open_connection(found)
         try:
             what = "the job runs" if len(batch.operations) == 1 else "the jobs run"
             words(f"the {found.kind}'s engine (pid {found.pid}) holds the store: {what} there")

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 
 from core.app import App, open_app
 from core.cli.context import data, words
@@ -10,6 +9,7 @@ from core.cli.engines import EngineChild, holder
 from core.cli.execute import Interrupts
 from core.config import Loaded
 from core.stores import sqlite_path
+from core.stores.opening import is_there
 from core.windows import iso
 from tui.app import DashboardOptions, run_dashboard
 
@@ -23,7 +23,7 @@ WELCOME = """There is no store at {path} yet.
 
 def is_first_visit(loaded: Loaded) -> bool:
     """There is no store yet, and no engine about to make one."""
-    return not Path(sqlite_path(loaded.database)).exists() and holder(loaded) is None
+    return not is_there(loaded.database) and holder(loaded) is None
 
 
 def wants_demo(loaded: Loaded) -> bool:

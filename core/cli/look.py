@@ -9,6 +9,7 @@ from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
 from core.cli.status import overview, print_runs
 from core.cli.stored import as_json, print_table
+from core.text import shown_url
 
 jobs = typer.Typer(help="Jobs of the journal and of the running engine.", no_args_is_help=True)
 config = typer.Typer(help="Settings.", no_args_is_help=True)
@@ -30,9 +31,9 @@ def jobs_show(job: str, output: LookOutput = Output.text) -> None:
 
     loaded = settings(announce=False)
     with reading(loaded.database) as reader:
-        found = [run for run in reader.runs(10_000) if job in {run.run_id, "j-" + run.run_id[-4:]}]
+        found = [run for run in reader.runs(10_000) if run.is_called(job)]
         if not found:
-            raise ConfigError(f"there is no job {job!r} in {loaded.database}; see: tapewatch jobs list")
+            raise ConfigError(f"there is no job {job!r} in {shown_url(loaded.database)}; see: tapewatch jobs list")
         parts = reader.run_series(found[0].run_id)
     shown = {**found[0].summary, "state": found[0].state, "label": found[0].label}
     rows = [
@@ -120,7 +121,7 @@ def config_show() -> None:
     """The settings in force, as JSON; the key is only said to be set or not."""
     loaded = settings(announce=False)
     shown = loaded.settings.model_dump(mode="json")
-    shown["db"] = loaded.database
+    shown["db"] = shown_url(loaded.database)
     data(
         json.dumps(
             {"file": str(loaded.path or ""), "api_key": "set" if loaded.api_key else "not set", **shown},

@@ -40,31 +40,31 @@ def status(
 
 def overview(loaded: "Loaded") -> dict[str, Any]:
     """The object of `status --output json`. `health`: ok, degraded (`reasons` say why) or down."""
-    from core.cli.engines import holder  # noqa: PLC0415
     from core.errors import StoreError  # noqa: PLC0415
     from core.stores.opening import reading  # noqa: PLC0415
     from core.windows import iso  # noqa: PLC0415
 
-    engine = holder(loaded)
+    engines = _engines(loaded)
     found: dict[str, Any] = {
         "time": iso(time.time()),
         "config": str(loaded.path or ""),
         "store": shown_url(loaded.database),
         "source": loaded.settings.base_url,
-        "engine": _engine(engine),
+        "engine": _engine(engines[0]) if engines else None,
+        "engines": [_engine(engine) for engine in engines],
     }
     try:
         with reading(loaded.database) as reader:
-            return {**found, **_contents(reader, engine)}
+            return {**found, **_contents(reader, engines)}
     except StoreError as error:
         health = {"health": "down", "store_health": "down", "source_health": "unknown", "reasons": [str(error)]}
         return {**found, **health, "runs": [], "data_types": [], "lists": [], "alerts": []}
 
 
-def _contents(reader: "Reader", engine: "Holder | None") -> dict[str, Any]:
+def _contents(reader: "Reader", engines: "list[Holder]") -> dict[str, Any]:
     from core.windows import iso  # noqa: PLC0415
 
-    alerts, runs = reader.alerts(), [_run(record, engine) for record in reader.runs()]
+    alerts, runs = reader.alerts(), [_run(record, engines) for record in reader.runs()]
     data_types = reader.data_types()
     for entry in data_types:
         entry["last_bar"] = iso(entry["last_bar"]) if entry["last_bar"] is not None else None
@@ -96,10 +96,21 @@ def _alert(alert: "AlertChanged") -> dict[str, Any]:
     return {name: getattr(alert, name) for name in names}
 
 
-def _engine(engine: "Holder | None") -> dict[str, Any] | None:
-    if engine is None:
-        return None
+def _engines(loaded: "Loaded") -> "list[Holder]":
+    """Those at work on the store, on any host; none when the database does not answer, which is told elsewhere."""
+    from core.errors import StoreError  # noqa: PLC0415
+    from core.stores.opening import engines_of  # noqa: PLC0415
+
+    try:
+        return engines_of(loaded.database)
+    except StoreError:
+        return []
+
+
+def _engine(engine: "Holder") -> dict[str, Any]:
     return {
+        "name": engine.name,
+        "host": engine.host,
         "pid": engine.pid,
         "kind": engine.kind,
         "user": engine.user,
@@ -108,11 +119,12 @@ def _engine(engine: "Holder | None") -> dict[str, Any] | None:
     }
 
 
-def _run(record: "RunRecord", engine: "Holder | None") -> dict[str, Any]:
-    is_lost = record.state not in FINAL and (engine is None or not _is_alive(record, engine))
+def _run(record: "RunRecord", engines: "list[Holder]") -> dict[str, Any]:
+    is_lost = record.state not in FINAL and record.engine not in {engine.name for engine in engines}
     return {
         "job": "j-" + record.run_id[-4:],
         "run_id": record.run_id,
+        "engine": record.engine,
         "data_type": record.data_type,
         "interval": record.interval,
         "label": record.label,
@@ -123,20 +135,17 @@ def _run(record: "RunRecord", engine: "Holder | None") -> dict[str, Any]:
     }
 
 
-def _is_alive(record: "RunRecord", engine: "Holder") -> bool:
-    return record.engine in engine.socket
-
-
 def _print_status(found: dict[str, Any]) -> None:
-    engine = found["engine"]
-    who = f"{engine['kind']} engine, pid {engine['pid']}, user {engine['user']}" if engine else "no engine is running"
     data(f"health   {found['health']}")
     for reason in found["reasons"]:
         data(f"         {reason}")
     data(f"config   {found['config'] or 'defaults'}")
     data(f"store    {found['store']}  origin {found.get('origin') or 'none yet'}")
     data(f"source   {found['source']}  {found['source_health']}")
-    data(f"engine   {who}")
+    for engine in found["engines"]:
+        data(f"engine   {engine['kind']} engine, pid {engine['pid']}, user {engine['user']}, {engine['host']}")
+    if not found["engines"]:
+        data("engine   no engine is running")
     data("")
     data(f"{'data type':24} {'series':>8} {'rows':>14} {'gaps':>6}  last closed bar")
     for entry in found["data_types"]:

@@ -26,7 +26,8 @@ from core.events import (
 from core.failpoints import failpoint
 from core.operations import Operation, make_operation
 from core.stores import RunRecord, RunSeries
-from core.text import clean, counted
+from core.stores.leases import RENEW_SECONDS
+from core.text import clean, counted, shown_url
 
 TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 1.0
@@ -63,8 +64,11 @@ class Engine:
         self._journaled: dict[str, tuple[str, int]] = {}
 
     async def __aenter__(self) -> "Engine":
+        self.tools.store.patience.say = self._hear_store
         self._in_background(self._tick())
         self._in_background(self._watch())
+        if self.tools.store.leases.are_shared:
+            self._in_background(self._keep_leases())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,6 +126,7 @@ class Engine:
             await asyncio.wait({task})
 
     async def cancel_all(self) -> None:
+        self.tools.store.patience.is_over = True  # who leaves does not wait for a database that is away
         await asyncio.gather(*(self._cancel(job) for job in self.active))
         if self._tasks:
             await asyncio.wait(self._tasks.values())
@@ -275,8 +280,31 @@ class Engine:
                 entry.is_dirty = False
                 self.tools.bus.publish(job.series_view(entry))
 
+    async def _keep_leases(self) -> None:
+        while True:
+            await self.tools.clock.sleep(RENEW_SECONDS)
+            try:
+                await self.tools.store.leases.renew()
+            except TapewatchError as error:
+                self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="leases"))
+
+    def _hear_store(self, reason: str) -> None:
+        """The database went away, or came back: jobs wait for it, and everybody hears of it once."""
+        now, store = self.tools.clock.wall(), shown_url(self.tools.store.url)
+        waiting = f"for the store: {clean(reason, 200)}" if reason else ""
+        level, text = ("error", f"{waiting}; jobs go on when it is back") if reason else ("info", "the store is back")
+        self.tools.bus.publish(LogLine(level=level, text=text, source="store"))
+        if reason:
+            self.tools.alerts.fire("store_unavailable", "CRITICAL", store, clean(reason, 300), now)
+        else:
+            self.tools.alerts.resolve("store_unavailable", store)
+        for job in self.active:
+            if reason or job.waiting.startswith("for the store"):
+                self._say_waiting(job, waiting)
+
     async def _watch(self) -> None:
         """Samples and the journal, once a second while something happens."""
+        flush: asyncio.Task[None] | None = None
         said: dict[str, CacheSample | QuotaSample] = {}
         while True:
             before = self.tools.clock.monotonic()
@@ -288,7 +316,9 @@ class Engine:
                 if said.get(sample.key()) != sample:
                     said[sample.key()] = sample
                     self.tools.bus.publish(sample)
-            await self._flush_or_say()
+            # The journal may have to wait for the database; samples do not.
+            if flush is None or flush.done():
+                flush = self._in_background(self._flush_or_say())
 
     async def _flush_or_say(self) -> None:
         try:

@@ -203,8 +203,18 @@ class Job:
         return self.failure.exit_code if isinstance(self.failure, TapewatchError) else None
 
     def add_error(self, text: str) -> None:
-        if len(self.errors) < 100:
+        if len(self.errors) < 100 and text not in self.errors:
             self.errors.append(text)
+
+    def expect(self, plan: Plan) -> None:
+        """Register the series of `plan`, which may be ones that were planned before, as they are meant now."""
+        for part in plan.parts:
+            reason = next((fetch.reason for fetch in part.fetches()), "")
+            done = part.windows - part.requests
+            entry = SeriesProgress(part, part.series, windows_total=part.windows, windows_done=done, reason=reason)
+            self.progress[part.series.id] = entry
+        self.windows_total = sum(entry.windows_total for entry in self.progress.values())
+        self.windows_done = sum(entry.windows_done for entry in self.progress.values())
 
     def note_planned(self, plan: Plan) -> None:
         """Remember what `plan` means to ask for, beside what will be; making it has taken its calls already."""

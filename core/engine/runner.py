@@ -17,9 +17,19 @@ from core.engine.ingest import Outcome
 from core.engine.inspection import inspect
 from core.engine.job import Job, SeriesProgress, WorkQueue
 from core.engine.planning import make_plan
+from core.engine.shares import Shares
 from core.engine.tools import Tools
 from core.engine.work import work_of
-from core.errors import Malformed, QuotaExhausted, RateLimited, Rejected, TapewatchError, Transient, Unauthorized
+from core.errors import (
+    LeaseLost,
+    Malformed,
+    QuotaExhausted,
+    RateLimited,
+    Rejected,
+    TapewatchError,
+    Transient,
+    Unauthorized,
+)
 from core.events import LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.failpoints import failpoint
 from core.meter import METER
@@ -61,6 +71,7 @@ class Runner:
         self._unexplained = 0
         self._is_held = False
         self._unreadable: set[tuple[int, Window]] = set()
+        self._lost: set[int] = set()
 
     async def run(self, fault: TapewatchError | None = None) -> None:
         """Never raises for what upstream or the store do; the job says how it ended.
@@ -74,12 +85,20 @@ class Runner:
         try:
             self._enter("planning")
             plan = await self._make_plan(fault)
-            self._begin(plan)
+            job.plan = plan
+            job.expect(plan)
             self._log(_words(plan))
             if not plan.parts and not job.operation.repair:
                 self._log("the selection chooses no series: there is nothing to ask for", "warning")
-            self._enter("held" if job.queue and job.queue.is_held else "running")
-            await self._work_through()
+            shares = Shares(job, self._tools, plan, self._say_others)
+            while not job.is_stopping and (share := await shares.take()) is not None:
+                try:
+                    self._begin(share)
+                    await self._work_through()
+                finally:
+                    await shares.release(self._lost)
+                    self._lost.clear()
+                job.queue = None if shares.are_left else job.queue
             await inspect(job, self._tools)
         except TapewatchError as error:
             self._fail(error)
@@ -134,16 +153,11 @@ class Runner:
 
     def _begin(self, plan: Plan) -> None:
         job = self.job
-        job.plan = plan
-        job.windows_total = plan.windows
-        job.windows_done = plan.windows - plan.requests - plan.metadata_requests
+        if plan is not job.plan:
+            job.expect(plan)
         job.queue = WorkQueue(plan.fetches())
         job.queue.is_held = self._is_held
-        for part in plan.parts:
-            reason = next((fetch.reason for fetch in part.fetches()), "")
-            done = part.windows - part.requests
-            entry = SeriesProgress(part, part.series, windows_total=part.windows, windows_done=done, reason=reason)
-            job.progress[part.series.id] = entry
+        self._enter("held" if self._is_held else "running")
 
     def _fresh_until(self) -> float | None:
         """When the first of a metadata job's lists is due again, by our clock; None when one was not read."""
@@ -179,6 +193,8 @@ class Runner:
 
     async def _attempt(self, fetch: Fetch) -> None:
         entry = self.job.progress[fetch.series.id]
+        if entry.state.id in self._lost:
+            return
         if entry.is_refused:
             self._count_failed(entry)
             return
@@ -188,6 +204,9 @@ class Runner:
         watch = Stopwatch(self._tools.clock)
         try:
             outcome = await self._ask(entry, fetch, watch)
+        except LeaseLost:
+            self._lost.add(entry.state.id)
+            return
         except RateLimited as error:
             self._tools.permits.refused(error.wait, self._tools.options.max_wait)
             self._again(entry, fetch._replace(sends=fetch.sends + 1), 0.0, error)
@@ -353,6 +372,11 @@ class Runner:
         self.job.waiting = waiting
         if self.job.state in {"running", "waiting"}:
             self._enter("waiting" if waiting else "running")
+
+    def _say_others(self, waiting: str) -> None:
+        """Other engines are waited for before there is a part to run."""
+        self.job.waiting = waiting
+        self._enter("waiting" if waiting else "running")
 
     def _enter(self, state: str) -> None:
         if self.job.is_stopping and state in {"running", "waiting", "held"}:

@@ -12,6 +12,9 @@ from core.events import AlertChanged
 from core.sources import RejectedRow
 from core.stores.bars import BarStore
 from core.stores.catalog import Lists
+from core.stores.leases import Leases
+from core.stores.lock import Holder
+from core.stores.patience import Patience
 from core.stores.selection import Selection
 from core.text import shown_url
 from core.windows import GRAINS, Grain, Window
@@ -96,6 +99,10 @@ class RunRecord:
     finished: float | None
     summary: dict[str, Any]
 
+    def is_called(self, name: str) -> bool:
+        """Whether that is its run id, or the job's that is made from it."""
+        return name in {self.run_id, "j-" + self.run_id[-4:]}
+
 
 @dataclass(frozen=True, slots=True)
 class RunSeries:
@@ -111,12 +118,23 @@ class RunSeries:
 
 
 class Store(Lists, BarStore, Protocol):
-    """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that.
+    """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that. Of a PostgreSQL
+    database several may write, each the series that it has leases for.
 
     Methods raise the classes of `core.errors.StoreError` and nothing else.
     """
 
     url: str
+    leases: Leases
+
+    @property
+    def patience(self) -> Patience:
+        """Waits while the database is away, for all methods but `close`."""
+        ...
+
+    async def enter(self, holder: Holder, version: str) -> None:
+        """Tell others that an engine works here, until `close`. `version` is the program's."""
+        ...
 
     async def claim_origin(self, origin: str) -> None:
         """Remember who the rows come from; StoreRefused, naming both, when it was somebody else."""
@@ -172,6 +190,10 @@ class Store(Lists, BarStore, Protocol):
         self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
     ) -> None:
         """Record runs, their series and alerts, replacing what was recorded of each."""
+        ...
+
+    async def open_alerts(self) -> list[AlertChanged]:
+        """The alerts that fire, as the journal has them."""
         ...
 
     async def close(self) -> None: ...

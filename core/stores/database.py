@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from core.stores.patience import Patience
+
 if TYPE_CHECKING:
     from core.stores import Commit
 
@@ -84,7 +86,9 @@ class Database(Protocol):
 
 
 class Runs(Protocol):
-    """Hands out connections: each piece of work gets one for itself."""
+    """Hands out connections: each piece of work gets one for itself. While the database is away it waits."""
+
+    patience: Patience
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

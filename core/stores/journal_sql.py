@@ -20,6 +20,27 @@ def read_origin(db: Database) -> str:
     return str(found[0]) if found else ""
 
 
+def read_alerts(db: Database, *, only_open: bool = True) -> list[AlertChanged]:
+    """The newest alerts, newest first."""
+    where = "WHERE state = 'firing'" if only_open else ""
+    names = "alert, rule, level, state, since, changed, message, source, count"
+    found = db.execute(f"SELECT {names} FROM alert {where} ORDER BY since DESC LIMIT 500")
+    return [
+        AlertChanged(
+            alert=row[0],
+            rule=row[1],
+            level=row[2],
+            state=row[3],
+            since=row[4],
+            time=row[5],
+            message=row[6],
+            source=row[7],
+            count=row[8],
+        )
+        for row in found
+    ]
+
+
 def write_journal(
     db: Database, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
 ) -> None:

@@ -15,7 +15,10 @@ LOOK_SECONDS = 0.01
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a store. `kind`: command (ends by itself), dashboard or serve (take jobs on `socket`)."""
+    """An engine on a store. `kind`: command (ends by itself), dashboard or serve (take jobs on `socket`).
+
+    `is_here` says that it runs on this machine, `is_alive` that it was heard of lately.
+    """
 
     pid: int
     kind: str
@@ -25,6 +28,10 @@ class Holder(msgspec.Struct, frozen=True):
     user: str = ""
     source: str = ""
     key: str = ""
+    name: str = ""
+    host: str = ""
+    is_here: bool = True
+    is_alive: bool = True
 
     @property
     def takes_jobs(self) -> bool:
@@ -65,7 +72,7 @@ class EngineLock:
 
     def _write(self, holder: Holder) -> None:
         if not holder.user:
-            holder = msgspec.structs.replace(holder, user=_user())
+            holder = msgspec.structs.replace(holder, user=login_name())
         assert self._file is not None  # noqa: S101 - called by acquire only
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, msgspec.json.encode(holder), 0)
@@ -101,7 +108,7 @@ def read_holder(path: Path) -> Holder | None:
     return None
 
 
-def _user() -> str:
+def login_name() -> str:
     """Our login name; a container may run us under a number that has none."""
     try:
         return getpass.getuser()

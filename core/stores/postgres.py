@@ -7,9 +7,9 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -18,7 +18,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from core.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable, TapewatchError
+from core.stores import lease_sql
 from core.stores.database import Database
+from core.stores.leases import Leases, Taken
+from core.stores.lock import Holder
 from core.stores.migrate import check_current
 from core.stores.patience import Patience
 from core.stores.postgres_connection import LOST, CommitUnknown, PostgresDatabase, connect
@@ -30,6 +33,7 @@ P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
 CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 300.0
 OLDEST_SERVER = 14
 SCHEMA = "tapewatch"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -65,8 +69,8 @@ class Address:
             given.setdefault("target_session_attrs", "read-write")
         return cls(urlunsplit(parts._replace(query=urlencode(given))), schema, bool(pooler))
 
-    def connect(self) -> Any:
-        return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS)
+    def connect(self, patience: float | None = STATEMENT_SECONDS) -> Any:
+        return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS, patience=patience)
 
 
 class _Line:
@@ -124,9 +128,10 @@ class _Line:
 class Pool:
     """Implements `core.stores.database.Runs`: the line used last comes first, so that quiet times need one."""
 
-    def __init__(self, address: Address, owner: str, epochs: dict[int, int], connections: int) -> None:
+    def __init__(self, address: Address, owner: str, connections: int) -> None:
         self.patience = Patience()
-        self._lines = [_Line(address, owner, epochs) for _ in range(connections)]
+        self.epochs: dict[int, int] = {}
+        self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
         for line in self._lines:
             self._idle.put_nowait(line)
@@ -161,42 +166,81 @@ class Pool:
             self._idle.put_nowait(line)
 
 
-class PostgresStore(SQLStore):
-    """The store in one schema of a PostgreSQL database. `name` is the engine's, under which it holds leases."""
+class PostgresLeases:
+    """Implements `core.stores.leases.Leases`. `epochs` is what every commit of ours is checked against."""
 
-    def __init__(self, url: str, pool: Pool, wall: Wall, *, is_read_only: bool = False) -> None:
-        super().__init__(url, pool, wall, is_read_only=is_read_only)
+    are_shared = True
+
+    def __init__(self, pool: Pool, name: str, epochs: dict[int, int]) -> None:
         self._pool = pool
+        self._name = name
+        self._epochs = epochs
+
+    async def take(self, series: Collection[int]) -> Taken:
+        epochs, others = await self._pool.run(lease_sql.take, self._name, series)
+        self._epochs.update(epochs)
+        return Taken(set(epochs), others)
+
+    async def renew(self) -> None:
+        await self._pool.run(lease_sql.renew, self._name, dict(self._epochs))
+
+    async def release(self, series: Collection[int]) -> None:
+        for series_id in series:
+            self._epochs.pop(series_id, None)
+        await self._pool.run(lease_sql.release, self._name, series)
+
+
+class PostgresStore(SQLStore):
+    """The store in one schema of a PostgreSQL database."""
+
+    def __init__(self, url: str, pool: Pool, wall: Wall, name: str, *, is_read_only: bool = False) -> None:
+        super().__init__(url, pool, wall, is_read_only=is_read_only)
+        self.leases: Leases = PostgresLeases(pool, name, pool.epochs)
+        self._pool = pool
+        self._name = name
+        self._has_entered = False
 
     @classmethod
-    async def open(cls, url: str, wall: Wall = time.time, *, connections: int = CONNECTIONS) -> "PostgresStore":
-        """Raises StoreRefused where the schema has to be made or migrated first, or is not ours.
+    async def open(
+        cls, url: str, wall: Wall = time.time, *, name: str = "", connections: int = CONNECTIONS
+    ) -> "PostgresStore":
+        """`name` is the engine's, under which it holds leases.
 
-        Raises StoreUnavailable when the server cannot be reached now.
+        Raises StoreRefused where the schema has to be made or migrated first, or is not ours, and
+        StoreUnavailable when the server cannot be reached now.
         """
-        return await cls._open(url, wall, connections, _check_ready, is_read_only=False)
+        return await cls._open(url, wall, name or secrets.token_hex(3), connections, is_read_only=False)
 
     @classmethod
     async def open_to_plan(cls, url: str, wall: Wall = time.time) -> "PostgresStore":
         """As `open`, for who only reads; a role that may only read is enough."""
-        return await cls._open(url, wall, 1, _check_ready, is_read_only=True)
+        return await cls._open(url, wall, "", 1, is_read_only=True)
 
     @classmethod
-    async def _open(
-        cls, url: str, wall: Wall, connections: int, check: Callable[[Database], None], *, is_read_only: bool
-    ) -> "PostgresStore":
-        owner, epochs = secrets.token_hex(4), dict[int, int]()
-        pool = Pool(Address.parse(url), owner, epochs, connections)
+    async def _open(cls, url: str, wall: Wall, name: str, connections: int, *, is_read_only: bool) -> "PostgresStore":
+        pool = Pool(Address.parse(url), name, connections)
         pool.patience.is_over = True
         try:
-            await pool.run(check)
+            await pool.run(_check_ready)
         except TapewatchError as error:
             await pool.close()
             if isinstance(error, StoreRefused):
                 raise StoreRefused(f"{shown_url(url)}: {error}") from error
             raise
         pool.patience.is_over = False
-        return cls(url, pool, wall, is_read_only=is_read_only)
+        return cls(url, pool, wall, name, is_read_only=is_read_only)
+
+    async def enter(self, holder: Holder, version: str) -> None:
+        await self._pool.run(lease_sql.enter, self._name, holder, version)
+        self._has_entered = True
+
+    async def close(self) -> None:
+        """Gives leases back. Where the database is away they end by themselves."""
+        self.patience.is_over = True
+        if self._has_entered:
+            with suppress(StoreError):
+                await self._pool.run(lease_sql.leave, self._name)
+        await self._pool.close()
 
 
 def _check_ready(database: Database) -> None:
@@ -223,15 +267,20 @@ def reading_database(url: str) -> Iterator[Database]:
 
 
 @contextmanager
-def connected_database(url: str) -> Iterator[PostgresDatabase]:
-    """A connection for who has no loop running, whatever is in the database. Raises StoreRefused, StoreError."""
+def connected_database(url: str, patience: float | None = STATEMENT_SECONDS) -> Iterator[PostgresDatabase]:
+    """A connection for who has no loop running, whatever is in the database. Raises StoreRefused, StoreError.
+
+    A statement may take `patience` seconds, None without end.
+    """
     address, loop = Address.parse(url), asyncio.new_event_loop()
     connection: asyncpg.Connection | None = None
     try:
-        connection = loop.run_until_complete(address.connect())
+        connection = loop.run_until_complete(address.connect(patience))
         yield PostgresDatabase(loop, connection, address.schema)
     except StoreRefused as error:
         raise StoreRefused(f"{shown_url(url)}: {error}") from error
+    except CommitUnknown as error:
+        raise StoreUnavailable(f"{shown_url(url)}: {error}; whether it happened is not known") from error
     except (*LOST, asyncpg.PostgresError) as error:
         raise translated_error(error, address.dsn) from error
     finally:

@@ -18,6 +18,7 @@ from core.errors import LeaseLost, StoreBusy, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values
+from core.stores.leases import LEASE_SECONDS
 from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ STAGED_FROM = 64
 IDLE_SECONDS = 30
 LOCK_SECONDS = 30
 MIGRATION_LOCK_SECONDS = 5
+MIGRATION_TURN_SECONDS = 600
 _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_]+)")
 _TYPES = {"double precision": "REAL", "bigint": "INTEGER", "integer": "INTEGER", "boolean": "INTEGER"}
 
@@ -208,14 +210,26 @@ class PostgresDatabase:
             self._stage(commit, records)
 
     def prepare_to_migrate(self) -> None:
-        self.execute(f"SET LOCAL lock_timeout TO '{MIGRATION_LOCK_SECONDS}s'")
+        # Another migration may take its time; whoever else is in the way is not waited for as long.
+        self.execute(f"SET LOCAL lock_timeout TO '{MIGRATION_TURN_SECONDS}s'")
         self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"tapewatch {self.schema}",))
-        self.execute(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
-        if "lease" in self.relations():
-            now = "date_part('epoch', clock_timestamp())"
-            owners = self.execute(f"SELECT DISTINCT owner FROM lease WHERE until > {now} ORDER BY owner").fetchall()
-            if owners:
-                raise StoreBusy(f"engines write to it: {', '.join(name for (name,) in owners)}; stop them first")
+        self.execute(f"SET LOCAL lock_timeout TO '{MIGRATION_LOCK_SECONDS}s'")
+        if self.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (self.schema,)).fetchone() is None:
+            self.execute(f'CREATE SCHEMA "{self.schema}"')
+        if {"engine", "lease"} <= set(self.relations()):
+            self._refuse_engines()
+
+    def _refuse_engines(self) -> None:
+        """Also keeps new ones out until the transaction ends: their first act is to write that they are there."""
+        self.execute("LOCK TABLE engine, lease IN SHARE ROW EXCLUSIVE MODE")
+        now = "date_part('epoch', clock_timestamp())"
+        found = self.execute(
+            f"SELECT name || ' (' || host || ', pid ' || pid || ')' FROM engine WHERE seen > {now} - ? UNION "
+            f"SELECT owner FROM lease WHERE until > {now} AND owner NOT IN (SELECT name FROM engine) ORDER BY 1",
+            (LEASE_SECONDS,),
+        )
+        if names := [name for (name,) in found]:
+            raise StoreBusy(f"engines work on it: {', '.join(names)}; stop them first")
 
     def relations(self) -> list[str]:
         found = self.execute(
@@ -293,12 +307,15 @@ def _affected(status: str) -> int:
     return int(last) if last.isdigit() else 0
 
 
-async def connect(dsn: str, *, has_pooler: bool, timeout: float) -> asyncpg.Connection:
-    """A connection that speaks of times as UTC epoch seconds, as we do everywhere."""
+async def connect(dsn: str, *, has_pooler: bool, timeout: float, patience: float | None = None) -> asyncpg.Connection:
+    """A connection that speaks of times as UTC epoch seconds, as we do everywhere.
+
+    A statement may take `patience` seconds, None without end.
+    """
     cached = 0 if has_pooler else 256
     settings = {} if has_pooler else {"application_name": "tapewatch"}
     connection = await asyncpg.connect(
-        dsn, timeout=timeout, command_timeout=300, statement_cache_size=cached, server_settings=settings
+        dsn, timeout=timeout, command_timeout=patience, statement_cache_size=cached, server_settings=settings
     )
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", encoder=_to_native, decoder=_from_native, format="tuple"

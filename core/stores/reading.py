@@ -16,7 +16,7 @@ from core.stores.catalog_sql import read_changes, read_vendor_time
 from core.stores.database import Database
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
-from core.stores.journal_sql import read_origin
+from core.stores.journal_sql import read_alerts, read_origin
 from core.stores.quarantine_sql import ALL, Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
@@ -61,23 +61,7 @@ class Reader:
         return [RunSeries(*row) for row in found]
 
     def alerts(self, *, only_open: bool = True) -> list[AlertChanged]:
-        where = "WHERE state = 'firing'" if only_open else ""
-        names = "alert, rule, level, state, since, changed, message, source, count"
-        found = self._db.execute(f"SELECT {names} FROM alert {where} ORDER BY since DESC LIMIT 500")
-        return [
-            AlertChanged(
-                alert=row[0],
-                rule=row[1],
-                level=row[2],
-                state=row[3],
-                since=row[4],
-                time=row[5],
-                message=row[6],
-                source=row[7],
-                count=row[8],
-            )
-            for row in found
-        ]
+        return read_alerts(self._db, only_open=only_open)
 
     def data_types(self) -> list[dict[str, Any]]:
         """Series, rows, newest closed bar and gaps of every data type and interval that has any."""

@@ -30,6 +30,9 @@ from core.stores.bars import StoredSeries
 from core.stores.catalog import ListingCommit, ListingWritten, StoredList
 from core.stores.changes import Entity
 from core.stores.database import Runs
+from core.stores.leases import Leases, Unshared
+from core.stores.lock import Holder
+from core.stores.patience import Patience
 from core.stores.quarantine_sql import ALL, Quarantined
 from core.stores.selection import Selection
 from core.windows import Window
@@ -96,9 +99,17 @@ class SQLStore(_Lists, _Bars):
 
     def __init__(self, url: str, db: Runs, wall: Callable[[], float], *, is_read_only: bool = False) -> None:
         self.url = url
+        self.leases: Leases = Unshared()
         self._db = db
         self._wall = wall
         self._is_read_only = is_read_only
+
+    @property
+    def patience(self) -> Patience:
+        return self._db.patience
+
+    async def enter(self, holder: Holder, version: str) -> None:
+        """One engine a file: its lock says who."""
 
     async def claim_origin(self, origin: str) -> None:
         ask = journal_sql.read_origin if self._is_read_only else partial(journal_sql.claim_origin, origin=origin)
@@ -139,6 +150,9 @@ class SQLStore(_Lists, _Bars):
     ) -> None:
         if runs or series or alerts:
             await self._db.run(journal_sql.write_journal, runs, series, alerts)
+
+    async def open_alerts(self) -> list[AlertChanged]:
+        return await self._db.run(journal_sql.read_alerts)
 
     async def quarantined(self, ids: Sequence[int] = (), reason: str | None = None) -> list[Quarantined]:
         """What could not be used: all of it, or the records of `ids` or `reason`."""

@@ -11,20 +11,22 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
-from urllib.parse import quote
 
 import aiosqlite
 
-from core.errors import StoreError, StoreRefused
+from core.errors import StoreError, StoreRefused, StoreUnavailable
 from core.stores import sqlite_path
 from core.stores.database import Database
-from core.stores.migrate import check, check_current, migrate
+from core.stores.migrate import check, check_current
+from core.stores.patience import Patience
 from core.stores.sql_store import SQLStore
-from core.stores.sqlite_connection import connect
+from core.stores.sqlite_connection import connect, read_only
+from core.stores.sqlite_migrate import bring_up_to_date
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
+PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -37,16 +39,29 @@ PRAGMAS = (
 
 
 class _Connection(aiosqlite.Connection):
-    """aiosqlite, plus whole transactions as one hop to its thread."""
+    """aiosqlite, plus whole transactions as one hop to its thread, and again when there is room on the disk."""
+
+    def __init__(self, path: str, *, uri: bool) -> None:
+        super().__init__(partial(connect, path, uri=uri), 64)
+        self.patience = Patience()
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the thread. Raises StoreError for what SQLite raises.
 
         A value that it cannot bind (an integer too large, half a surrogate) is not one of its own errors.
         """
+
+        def piece() -> T:
+            return work(self._conn, *args, **kwargs)  # type: ignore[arg-type]
+
+        return await self.patience.wait_out(partial(self._once, piece))
+
+    async def _once(self, work: Callable[[], T]) -> T:
         try:
-            return await self._execute(work, self._conn, *args, **kwargs)  # type: ignore[no-untyped-call, no-any-return]
+            return await self._execute(work)  # type: ignore[no-untyped-call, no-any-return]
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:
+                raise StoreUnavailable(f"the database cannot be written for now: {error}") from error
             raise StoreError(f"the database failed: {error}") from error
 
 
@@ -76,7 +91,8 @@ class SQLiteStore(SQLStore):
     async def _connect(
         cls, url: str, path: str, prepare: Callable[[Database, int], None], wall: Wall, *, is_read_only: bool = False
     ) -> "SQLiteStore":
-        connection = _Connection(partial(connect, path, uri=is_read_only), 64)
+        connection = _Connection(path, uri=is_read_only)
+        connection.patience.is_over = True
         try:
             await connection
             await connection.run(prepare, int(wall()))
@@ -87,6 +103,7 @@ class SQLiteStore(SQLStore):
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path} cannot be opened: {error}") from error
+        connection.patience.is_over = False
         return cls(url, connection, wall, is_read_only=is_read_only)
 
 
@@ -99,11 +116,6 @@ def check_place(path: str) -> None:
         raise StoreError(f"--db: the directory {place.parent} does not exist; create it first")
     if place.exists() and not place.is_file():
         raise StoreError(f"--db: {place} is not a regular file")
-
-
-def read_only(path: str) -> str:
-    """The URI that opens the file at `path` without the right to write to it."""
-    return f"file:{quote(path)}?mode=ro"
 
 
 @contextmanager
@@ -134,7 +146,7 @@ def _prepare(db: Database, now: int) -> None:
     check(db)
     for pragma in PRAGMAS:
         db.execute(pragma).fetchall()
-    migrate(db, now)
+    bring_up_to_date(db, now)
 
 
 def _check_only(db: Database, _now: int) -> None:

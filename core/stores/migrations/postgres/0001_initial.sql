@@ -59,6 +59,7 @@ CREATE TABLE lease (
 CREATE TABLE engine (
     name text COLLATE "C" PRIMARY KEY,
     host text COLLATE "C" NOT NULL,
+    machine text COLLATE "C" NOT NULL,
     pid bigint NOT NULL,
     kind text COLLATE "C" NOT NULL,
     account text COLLATE "C" NOT NULL,
