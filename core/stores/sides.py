@@ -1,0 +1,129 @@
+"""Two databases at work at the same time: each is opened and used on a thread of its own."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import islice
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from core.errors import StoreError, StoreRefused, TapewatchError
+from core.stores import sqlite_path
+from core.stores.database import Database, Row
+from core.stores.migrate import check_current
+from core.stores.opening import is_postgres
+from core.stores.sqlite import reading_file
+from core.text import shown_url
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Opener = Callable[[str], AbstractContextManager[Database]]
+ROWS_AT_ONCE = 2_000
+# A snapshot waits while the other side works, and digests are sorted in memory.
+PATIENT = (
+    "SET LOCAL idle_in_transaction_session_timeout TO '1h'",
+    "SET LOCAL work_mem TO '32MB'",
+    "SET LOCAL jit TO off",
+)
+
+
+class Side:
+    """A database, and the thread that it is used on. Work on it raises StoreError for what its library raises."""
+
+    def __init__(self, url: str, opener: Opener) -> None:
+        self.url = url
+        self._opener = opener
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tapewatch-side")
+        self._stack = ExitStack()
+        self._database: Database | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._thread.submit(self._open).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and isinstance(self._database, sqlite3.Connection):
+            self._database.interrupt()
+        self._thread.submit(self._stack.close).result()
+        self._thread.shutdown()
+
+    def submit(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Start `work(database, ...)`; what is submitted runs one after the other."""
+        return self._thread.submit(self._perform, lambda database: work(database, *args, **kwargs))
+
+    def call(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.submit(work, *args, **kwargs).result()
+
+    def stream(self, read: Callable[[Database], Iterator[Row]]) -> Iterator[Row]:
+        """The rows that `read` gives, some at a time; inside of a `snapshot`."""
+        rows = self.call(read)
+        while portion := self.call(lambda _: list(islice(rows, ROWS_AT_ONCE))):
+            yield from portion
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside belongs together, whoever writes meanwhile."""
+        with ExitStack() as outer:
+            inner = ExitStack()
+            self.call(_begin, inner)
+            outer.callback(self._thread.submit, inner.close)
+            yield
+
+    def _open(self) -> None:
+        self._database = self._stack.enter_context(self._opener(self.url))
+
+    def _perform(self, work: Callable[[Database], T]) -> T:
+        assert self._database is not None  # noqa: S101 - opened by then
+        try:
+            return work(self._database)
+        except TapewatchError:
+            raise
+        except Exception as error:
+            raise _told(self.url, error) from error
+
+
+def _begin(db: Database, stack: ExitStack) -> None:
+    stack.enter_context(db.snapshot())
+    if db.dialect == "postgres":
+        for setting in PATIENT:
+            db.execute(setting)
+
+
+def _told(url: str, error: Exception) -> Exception:
+    """The class of ours that says what happened; a defect stays what it is."""
+    if isinstance(error, sqlite3.Error):
+        return StoreError(f"{shown_url(url)} failed: {error}")
+    if is_postgres(url):
+        import asyncpg  # noqa: PLC0415 - only where there is such a database
+
+        from core.stores.postgres import translated_error  # noqa: PLC0415
+        from core.stores.postgres_connection import LOST, CommitUnknown  # noqa: PLC0415
+
+        if isinstance(error, CommitUnknown):
+            return StoreError(f"{shown_url(url)} was lost in a COMMIT; run it again")
+        if isinstance(error, (*LOST, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            return translated_error(error, url)
+    return error
+
+
+@contextmanager
+def opened_to_read(url: str) -> Iterator[Database]:
+    """Raises StoreError when there is no store, StoreRefused when it is not ours or has another schema."""
+    if not is_postgres(url):
+        with reading_file(sqlite_path(url)) as db:
+            yield db
+        return
+    from core.stores.postgres import connected_database  # noqa: PLC0415
+
+    with connected_database(url) as db:
+        with db.snapshot():
+            if check_current(db) == 0:
+                raise StoreRefused("there is no store in this database yet; `tapewatch db migrate` makes it")
+        yield db
