@@ -187,8 +187,9 @@ def roles(
     url = settings(announce=False).database
     if not is_postgres(url):
         raise ConfigError(
-            "an SQLite file has no roles: who may write to its directory and to the file may ingest, and who may "
-            "read both may look (chgrp, chmod 2770 DIRECTORY, chmod 660 FILE; 2750 and 640 for readers alone)"
+            "an SQLite file has no roles; the modes of files do it: who may write to its directory (SQLite makes files "
+            "there) and read the file may look, who may also write to the file may ingest. For a group: chmod 2770 "
+            "DIRECTORY, chmod 640 FILE to look, 660 to ingest"
         )
     from core.stores.postgres import Address  # noqa: PLC0415
     from core.stores.roles import roles_sql  # noqa: PLC0415
