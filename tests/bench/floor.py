@@ -1,118 +1,111 @@
-"""The floor: fetch concurrently, typed decode, batched upsert, and nothing else.
+"""The floor: fetch concurrently, typed decode, the fastest plain write, and nothing else.
 
 What a good engineer would write for this one job by hand: no validation, no coverage, no quota, no
-journal. Same server, same columns, same durability and pragmas as the engine. `--mode values` writes a page as one
-VALUES statement, `--mode executemany` row by row in one transaction; the benchmark takes the better.
+journal. Same server, same columns, key, durability and pragmas as the engine. How it writes is chosen by
+`--write` (see `floor_writers`) and `--pages`, the pages a transaction; the benchmark takes the best of
+several. `--cursor` asks like a script that pages by the answers: for the page before the one it has.
 """
 
 import argparse
 import asyncio
 import json
-import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from core.datasets import SPOT_OHLCV
-from core.records import in_groups
-from core.stores.schema import create_rows_table
-from core.stores.sqlite import PRAGMAS
+from core.records import Column, in_groups
+from tests.bench.floor_writers import WRITERS, Page, Writer
 
-BOOKKEEPING = ("series_id", "ts", "closed", "known_at", "sent_at")
-GROUPS = ("ID", "MAPPING", "OHLC", "TRADE", "VOLUME")
-COLUMNS = in_groups(SPOT_OHLCV.columns, GROUPS)
-NAMES = tuple(column.name for column in COLUMNS)
 PAGE = 2_000
+MINUTE = 60
 CONNECTIONS = 16
 PAGES_IN_MEMORY = 8
 
 
-def decoder() -> msgspec.json.Decoder:
-    fields = [("timestamp", int), *((column.name, column.kind | None, None) for column in COLUMNS)]
+def decoder(columns: Sequence[Column]) -> msgspec.json.Decoder[Any]:
+    fields = [("timestamp", int), *((column.name, column.kind | None, None) for column in columns)]
     row = msgspec.defstruct("Row", fields, gc=False, rename="upper")
-    page = msgspec.defstruct("Page", [("Data", list[row])], gc=False)
-    return msgspec.json.Decoder(page)
+    return msgspec.json.Decoder(msgspec.defstruct("Answer", [("Data", list[row])], gc=False))
 
 
-def upsert(rows: int) -> str:
-    one = f"({','.join('?' * (len(BOOKKEEPING) + len(NAMES)))})"
-    names = ",".join((*BOOKKEEPING, *NAMES))
-    sets = ",".join(f"{name}=excluded.{name}" for name in ("closed", "known_at", "sent_at", *NAMES))
-    values = ",".join([one] * rows)
-    return f"INSERT INTO spot_ohlcv ({names}) VALUES {values} ON CONFLICT (series_id, ts) DO UPDATE SET {sets}"
+class Floor:
+    def __init__(
+        self, given: argparse.Namespace, session: aiohttp.ClientSession, writer: Writer, columns: Sequence[Column]
+    ) -> None:
+        self.given = given
+        self.session = session
+        self.writer = writer
+        self.decode = decoder(columns).decode
+        self.room = asyncio.Semaphore(PAGES_IN_MEMORY)
+        self.rows = 0
+
+    async def fetch(self, series: int, to: int) -> bytes:
+        """The page that ends before `to`."""
+        market, name = self.given.series[series]
+        asked = {"market": market, "instrument": name, "groups": self.given.groups, "to_ts": to - MINUTE}
+        asked["limit"] = min(PAGE, (to - self.given.start) // MINUTE)
+        async with self.session.get(self.given.base_url + "/spot/v1/historical/minutes", params=asked) as answer:
+            return await answer.read()
+
+    async def store(self, series: Sequence[int], bodies: Sequence[bytes]) -> int:
+        """Decode and write pages in one transaction; the first bar of the last one."""
+        async with self.room:
+            pages = [Page(one, self.decode(body).Data) for one, body in zip(series, bodies, strict=True)]
+            await self.writer.write(pages)
+        self.rows += sum(len(page.rows) for page in pages)
+        return int(pages[-1].rows[0].timestamp)
+
+    async def side_by_side(self, calls: Iterator[tuple[int, int]]) -> None:
+        while some := list(islice(calls, self.given.pages)):
+            await self.store([series for series, _ in some], [await self.fetch(*call) for call in some])
+
+    async def by_cursor(self, series: int) -> None:
+        to = self.given.end
+        while to > self.given.start:
+            to = await self.store([series], [await self.fetch(series, to)])
+
+    async def run(self) -> None:
+        series = range(len(self.given.series))
+        if self.given.cursor:
+            await asyncio.gather(*map(self.by_cursor, series))
+            return
+        ends = range(self.given.end, self.given.start, -MINUTE * PAGE)
+        calls = iter([(one, to) for to in ends for one in series])
+        await asyncio.gather(*(self.side_by_side(calls) for _ in range(CONNECTIONS)))
 
 
-class Sink:
-    def __init__(self, path: str, mode: str) -> None:
-        self.thread = ThreadPoolExecutor(1)
-        self.mode = mode
-        self.db: sqlite3.Connection
-        self.thread.submit(self._open, path).result()
-        self.many = upsert(1)
-        self.page = upsert(PAGE)
-
-    def _open(self, path: str) -> None:
-        self.db = sqlite3.connect(path, isolation_level=None)
-        for pragma in PRAGMAS:
-            self.db.execute(pragma)
-        self.db.execute("CREATE TABLE series (id INTEGER PRIMARY KEY) STRICT")
-        self.db.execute(create_rows_table(SPOT_OHLCV))
-
-    def write(self, series: int, page) -> None:
-        values = attrgetter("timestamp", *NAMES)
-        now = int(time.time())
-        rows = [(series, row[0], 1, now, now, *row[1:]) for row in map(values, page.Data)]
-        if self.mode == "executemany":
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.executemany(self.many, rows)
-            self.db.execute("COMMIT")
-        else:
-            flat = [value for row in rows for value in row]
-            self.db.execute(self.page if len(rows) == PAGE else upsert(len(rows)), flat)
-
-
-async def run(base_url: str, path: str, mode: str, series: list[tuple[str, str]], start: int, end: int) -> dict:
-    sink, decode = Sink(path, mode), decoder()
-    calls = [(at, market, name, to) for to in range(end, start, -60 * PAGE) for at, (market, name) in enumerate(series)]
-    work = iter(calls)
-    room = asyncio.Semaphore(PAGES_IN_MEMORY)
-    loop = asyncio.get_running_loop()
-    done = 0
+async def load(given: argparse.Namespace) -> dict[str, float]:
+    columns = in_groups(SPOT_OHLCV.columns, given.groups.split(","))
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, headers={"Accept-Encoding": "identity"}) as session:
-
-        async def worker() -> None:
-            nonlocal done
-            for at, market, name, to in work:
-                params = {"market": market, "instrument": name, "groups": ",".join(GROUPS)}
-                params |= {"limit": str(min(PAGE, (to - start) // 60)), "to_ts": str(to - 60)}
-                async with session.get(base_url + "/spot/v1/historical/minutes", params=params) as answer:
-                    body = await answer.read()
-                async with room:
-                    page = decode.decode(body)
-                    await loop.run_in_executor(sink.thread, sink.write, at, page)
-                done += len(page.Data)
-
+    async with (
+        WRITERS[given.write](given.db, columns) as writer,
+        aiohttp.ClientSession(connector=connector, headers={"Accept-Encoding": "identity"}) as session,
+    ):
+        floor = Floor(given, session, writer, columns)
         began = time.perf_counter()
-        await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
-        seconds = time.perf_counter() - began
-    return {"rows": done, "seconds": seconds}
+        await floor.run()
+        return {"rows": floor.rows, "seconds": time.perf_counter() - began}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--base_url", required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--mode", choices=["values", "executemany"], default="values")
+    parser.add_argument("--db", required=True)
+    parser.add_argument("--write", choices=WRITERS, required=True)
+    parser.add_argument("--pages", type=int, default=1)
+    parser.add_argument("--cursor", action="store_true")
+    parser.add_argument("--groups", required=True)
     parser.add_argument("--series", required=True, help="market:instrument,...")
     parser.add_argument("--start", type=int, required=True)
     parser.add_argument("--end", type=int, required=True)
     given = parser.parse_args()
-    series = [tuple(part.split(":")) for part in given.series.split(",")]
-    print(json.dumps(asyncio.run(run(given.base_url, given.path, given.mode, series, given.start, given.end))))
+    given.series = [part.split(":") for part in given.series.split(",")]
+    print(json.dumps(asyncio.run(load(given))))
 
 
 if __name__ == "__main__":

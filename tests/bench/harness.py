@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,11 @@ PAIRS = (
     "AVAX-USD",
 )
 TUNED = "[source]\ncompress = false\n"  # on loopback gzip only costs time, for the floor as for us
+PATIENCE_SECONDS = 600
+
+
+class ProgramFailed(Exception):
+    """A program under measurement ended badly; its last words."""
 
 
 @dataclass(frozen=True)
@@ -67,36 +74,28 @@ def environment(place: Path) -> dict[str, str]:
     return {**os.environ, "XDG_RUNTIME_DIR": str(place), "XDG_STATE_HOME": str(place), "XDG_DATA_HOME": str(place)}
 
 
-def measured(command: Sequence[str], place: Path) -> Run:
-    """Run `command` to its end; its last line of stdout must be a JSON object."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(place), text=True
-    )
-    assert process.stdout is not None
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {printed[-2000:]}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return Run(json.loads(printed.strip().splitlines()[-1]), cpu, usage.ru_maxrss / 1024)
+def measured(command: Sequence[str], env: dict[str, str]) -> Run:
+    """Run `command` to its end; its last line of stdout must be a JSON object. Raises ProgramFailed."""
+    printed, usage = run_program(command, env)
+    return Run(json.loads(printed.strip().splitlines()[-1]), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def ingest_command(base_url: str, place: Path, database: str, pairs: Sequence[str], start: str, end: str) -> list[str]:
-    """Our program for 1m candles of `pairs` on kraken."""
-    return [
-        *(sys.executable, "-m", "core.cli", "spot_ohlcv", "--interval", "1m", "--market", "kraken"),
-        *("--instrument", ",".join(pairs), "--start", start, "--end", end, "--max_requests", "1000000"),
-        *("--base_url", base_url, "--db", f"sqlite:///{place / database}", "--output", "json"),
-        *("--config_file", str(place / "bench.toml")),
-    ]
+def run_program(command: Sequence[str], env: dict[str, str]) -> tuple[str, resource.struct_rusage]:
+    """What `command` printed and used. Raises ProgramFailed, also when it takes too long."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as words:
+        process = subprocess.Popen(command, stdout=out, stderr=words, env=env)
+        timer = threading.Timer(PATIENCE_SECONDS, process.kill)
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        words.seek(0)
+        if process.returncode:
+            raise ProgramFailed(f"ended with {process.returncode}: {words.read().strip()[-1_000:]}")
+        out.seek(0)
+        return out.read(), usage
 
 
 def spread(values: Sequence[float]) -> str:
     """`median (min-max)`."""
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
-def remove(place: Path, database: str) -> None:
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        (place / (database + suffix)).unlink(missing_ok=True)
