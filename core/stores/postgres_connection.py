@@ -160,7 +160,7 @@ class PostgresDatabase:
         if self.is_in_transaction:
             yield
             return
-        self._begin("READ WRITE")
+        self._begin("ISOLATION LEVEL READ COMMITTED, READ WRITE")
         try:
             yield
             failpoint("before_commit")
@@ -307,7 +307,7 @@ def _affected(status: str) -> int:
     return int(last) if last.isdigit() else 0
 
 
-async def connect(dsn: str, *, has_pooler: bool, timeout: float, patience: float | None = None) -> asyncpg.Connection:
+async def connect(dsn: str, *, has_pooler: bool, timeout: float, patience: float | None) -> asyncpg.Connection:
     """A connection that speaks of times as UTC epoch seconds, as we do everywhere.
 
     A statement may take `patience` seconds, None without end.

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 
@@ -28,6 +28,11 @@ LOCKS = (
     "AND c.relkind IN ('r', 'p', 'v', 'm') AND c.relname = ANY(CAST(? AS text[])) ORDER BY c.relname, l.mode"
 )
 OURS = "SELECT relname FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'm')"
+
+LEVELS = (
+    *("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"),
+    *("SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"),
+)
 
 Say = Callable[[str], None]
 
@@ -123,14 +128,17 @@ def rehearse(url: str) -> list[Step]:
 
 
 def _perform(db: Database, statement: str, names: list[str]) -> list[tuple[str, str]]:
-    """Run a statement among temporary tables; the locks that it took on those of `names`, each with its table."""
+    """Run a statement among temporary tables; the strongest lock that it took on each of `names` that it touched."""
     with db.transaction():
         db.execute("SET LOCAL search_path TO pg_temp")
         db.execute(statement)
-        found: list[Any] = db.execute(LOCKS, (names,)).fetchall()
-    return [(_mode(mode), name) for name, mode in found]
+        found = db.execute(LOCKS, (names,)).fetchall()
+    by_table: dict[str, list[str]] = {}
+    for name, mode in found:
+        by_table.setdefault(name, []).append(_level(mode))
+    return [(max(levels, key=LEVELS.index), name) for name, levels in by_table.items()]
 
 
-def _mode(mode: str) -> str:
+def _level(mode: str) -> str:
     """`AccessExclusiveLock` as the manual calls it: ACCESS EXCLUSIVE."""
     return " ".join(re.findall("[A-Z][a-z]+", mode.removesuffix("Lock"))).upper()
