@@ -12,7 +12,7 @@ import typer.core
 import typer.main
 from click.exceptions import ClickException
 
-from core.cli import dash, examples, ingest, look
+from core.cli import dash, examples, ingest, look, transfer
 from core.cli.arguments import same_name, split_globals
 from core.cli.changes import changes
 from core.cli.context import leave, remember, words
@@ -100,6 +100,8 @@ app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
+database.command("diff")(transfer.diff)
+database.command("copy")(transfer.copy)
 app.add_typer(database, name="db", rich_help_panel=OPERATE)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)
 app.command("engine", hidden=True)(dash.engine)

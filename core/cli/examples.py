@@ -24,6 +24,11 @@ EXAMPLES = {
     "db migrate": ("--dry_run", ""),
     "db backup": ("/backups/tapewatch.db --force",),
     "db roles": ("", "--reader analyst --writer ingest"),
+    "db diff": (
+        "sqlite:////data/tapewatch.db postgresql://db.example.com/market",
+        "sqlite:///one.db sqlite:///other.db --only_values --market kraken --start 2025-06-01 --output jsonl",
+    ),
+    "db copy": ("sqlite:////data/tapewatch.db postgresql://db.example.com/market",),
     "gaps list": ("--market kraken --cause failed_fetch",),
     "gaps explain": (BARS, "--all --output json"),
     "gaps repair": ("--dry_run", f"{BARS} --max_requests 10", "--market kraken --all"),

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from core.errors import StoreError, StoreRefused, TapewatchError
 from core.stores import sqlite_path
@@ -70,14 +70,27 @@ class Side:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """What is read inside belongs together, whoever writes meanwhile."""
-        with ExitStack() as outer:
-            inner = ExitStack()
-            self.call(_begin, inner)
-            outer.callback(self._thread.submit, inner.close)
+        with self.within(_patient_snapshot):
             yield
 
+    @contextmanager
+    def within(self, block: Callable[[Database], AbstractContextManager[None]]) -> Iterator[None]:
+        """What is submitted inside happens inside of `block(database)`."""
+        entered = self.call(_entered, block)
+        try:
+            yield
+        except BaseException as error:
+            self.call(_left, entered, type(error), error, error.__traceback__)
+            raise
+        self.call(lambda _: entered.close())
+
     def _open(self) -> None:
-        self._database = self._stack.enter_context(self._opener(self.url))
+        try:
+            self._database = self._stack.enter_context(self._opener(self.url))
+        except TapewatchError:
+            raise
+        except Exception as error:
+            raise _told(self.url, error) from error
 
     def _perform(self, work: Callable[[Database], T]) -> T:
         assert self._database is not None  # noqa: S101 - opened by then
@@ -89,16 +102,30 @@ class Side:
             raise _told(self.url, error) from error
 
 
-def _begin(db: Database, stack: ExitStack) -> None:
-    stack.enter_context(db.snapshot())
-    if db.dialect == "postgres":
-        for setting in PATIENT:
-            db.execute(setting)
+def _entered(db: Database, block: Callable[[Database], AbstractContextManager[None]]) -> ExitStack:
+    with ExitStack() as stack:
+        stack.enter_context(block(db))
+        return stack.pop_all()
+
+
+def _left(_db: Database, stack: ExitStack, *error: Any) -> None:
+    stack.__exit__(*error)
+
+
+@contextmanager
+def _patient_snapshot(db: Database) -> Iterator[None]:
+    with db.snapshot():
+        if db.dialect == "postgres":
+            for setting in PATIENT:
+                db.execute(setting)
+        yield
 
 
 def _told(url: str, error: Exception) -> Exception:
     """The class of ours that says what happened; a defect stays what it is."""
     if isinstance(error, sqlite3.Error):
+        if "not a database" in str(error):
+            return StoreRefused(f"{shown_url(url)} is not an SQLite database; choose another file")
         return StoreError(f"{shown_url(url)} failed: {error}")
     if is_postgres(url):
         import asyncpg  # noqa: PLC0415 - only where there is such a database
