@@ -5,7 +5,7 @@ import random
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.stores"]
 
 # A loaded machine is not a defect, and failing examples are printed rather than kept in a directory.
 settings.register_profile(

@@ -11,7 +11,8 @@ from core.datasets import FUTURES_OPEN_INTEREST, SPOT_OHLCV, Dataset, SeriesKey
 from core.records import Column, in_groups
 from core.stores import Commit
 from core.stores.export_sql import Question, Row, columns_of, read_bars
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from core.windows import MINUTE, Window, clip
 
 SOURCE = "coindesk"
@@ -22,7 +23,7 @@ BARS = 24
 class History:
     """A vendor that changes its mind, and a store that reads it at odd times, widely, narrowly and late."""
 
-    def __init__(self, store: SQLiteStore, dataset: Dataset, state: SeriesState, chance: random.Random) -> None:
+    def __init__(self, store: SQLStore, dataset: Dataset, state: SeriesState, chance: random.Random) -> None:
         self.store = store
         self.dataset = dataset
         self.state = state
@@ -91,13 +92,13 @@ class History:
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[SQLiteStore]:
-    opened = await SQLiteStore.open("sqlite:///:memory:")
+async def store(store_url: str) -> AsyncIterator[SQLStore]:
+    opened = await open_store(store_url)
     yield opened
     await opened.close()
 
 
-async def begin(store: SQLiteStore, dataset: Dataset, seed: int) -> History:
+async def begin(store: SQLStore, dataset: Dataset, seed: int) -> History:
     key = SeriesKey(dataset.name, "kraken", f"BTC-USD-{seed}", "1m")
     [state] = await store.series(SOURCE, [key])
     return History(store, dataset, state, random.Random(seed))
@@ -112,7 +113,7 @@ def diffs(found: Sequence[Row], then: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 @pytest.mark.parametrize(("first", "last"), SEEDS)
 @pytest.mark.parametrize("dataset", [SPOT_OHLCV, FUTURES_OPEN_INTEREST], ids=lambda dataset: dataset.name)
-async def test_as_of_equals_a_copy_taken_then(store: SQLiteStore, dataset: Dataset, first: int, last: int) -> None:
+async def test_as_of_equals_a_copy_taken_then(store: SQLStore, dataset: Dataset, first: int, last: int) -> None:
     for seed in range(first, last):
         history = await begin(store, dataset, seed)
         copies: list[tuple[int, list[Row]]] = [(T0, [])]
@@ -127,7 +128,7 @@ async def test_as_of_equals_a_copy_taken_then(store: SQLiteStore, dataset: Datas
 
 
 @pytest.mark.parametrize(("first", "last"), SEEDS)
-async def test_what_changed_since_a_copy_brings_it_up_to_date(store: SQLiteStore, first: int, last: int) -> None:
+async def test_what_changed_since_a_copy_brings_it_up_to_date(store: SQLStore, first: int, last: int) -> None:
     """Up to now, and up to any later time."""
     for seed in range(first, last):
         history = await begin(store, SPOT_OHLCV, seed)
@@ -152,7 +153,7 @@ def updated(rows: Sequence[Row], changed: Sequence[Row]) -> list[Row]:
     return [by_ts[ts] for ts in sorted(by_ts)]
 
 
-async def test_nothing_has_changed_since_the_last_answer(store: SQLiteStore) -> None:
+async def test_nothing_has_changed_since_the_last_answer(store: SQLStore) -> None:
     history = await begin(store, SPOT_OHLCV, 1)
     for _ in range(10):
         await history.read()
@@ -160,7 +161,7 @@ async def test_nothing_has_changed_since_the_last_answer(store: SQLiteStore) -> 
     assert await history.exported(changed_since=T0) == await history.exported()
 
 
-async def test_running_bars_come_only_when_asked_for(store: SQLiteStore) -> None:
+async def test_running_bars_come_only_when_asked_for(store: SQLStore) -> None:
     history = await begin(store, SPOT_OHLCV, 3)
     state, now = history.state, history.now
     columns = in_groups(SPOT_OHLCV.columns, ["OHLC"])

@@ -12,7 +12,8 @@ from core.sources import Listing, Row
 from core.stores.catalog import ListingCommit
 from core.stores.entities_sql import entity_streams, unkept
 from core.stores.export_sql import Question, columns_of
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from core.windows import Window
 from tests.fakes import ManualClock, row_of
 
@@ -27,7 +28,7 @@ SEEDS = [pytest.param(0, 30, id="few"), pytest.param(30, 250, id="many", marks=p
 class Lists:
     """A store that is given lists, an hour apart."""
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: SQLStore) -> None:
         self.store = store
         self.now = FIRST
 
@@ -49,8 +50,8 @@ class Lists:
 
 
 @pytest.fixture
-async def lists() -> AsyncIterator[Lists]:
-    store = await SQLiteStore.open("sqlite:///:memory:", ManualClock(FIRST))
+async def lists(store_url: str) -> AsyncIterator[Lists]:
+    store = await open_store(store_url, ManualClock(FIRST))
     yield Lists(store)
     await store.close()
 

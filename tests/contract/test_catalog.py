@@ -11,7 +11,8 @@ from core.datasets import SeriesKey
 from core.errors import ConfigError, Malformed
 from core.sources import Listing, RejectedRow, Row
 from core.stores.catalog import ListingCommit, ListingWritten
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from tests.fakes import ManualClock, row_of
 
 SOURCE = "coindesk"
@@ -24,7 +25,7 @@ HOUR = 3_600
 class Book:
     """A store and its clock; every answer comes an hour after the one before."""
 
-    def __init__(self, store: SQLiteStore, clock: ManualClock) -> None:
+    def __init__(self, store: SQLStore, clock: ManualClock) -> None:
         self.store = store
         self.clock = clock
 
@@ -47,9 +48,9 @@ class Book:
 
 
 @pytest.fixture
-async def book() -> AsyncIterator[Book]:
+async def book(store_url: str) -> AsyncIterator[Book]:
     clock = ManualClock(FIRST)
-    store = await SQLiteStore.open("sqlite:///:memory:", clock)
+    store = await open_store(store_url, clock)
     yield Book(store, clock)
     await store.close()
 

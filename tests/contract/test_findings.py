@@ -11,7 +11,8 @@ from core.findings import Finding
 from core.stores import Commit
 from core.stores.bars import StoredSeries
 from core.stores.selection import EVERYTHING, Selection
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from core.windows import Window
 
 KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
@@ -33,13 +34,13 @@ def wall() -> Wall:
 
 
 @pytest.fixture
-async def store(wall: Wall) -> AsyncIterator[SQLiteStore]:
-    opened = await SQLiteStore.open("sqlite:///:memory:", wall)
+async def store(store_url: str, wall: Wall) -> AsyncIterator[SQLStore]:
+    opened = await open_store(store_url, wall)
     yield opened
     await opened.close()
 
 
-async def fill(store: SQLiteStore, key: SeriesKey, count: int, closed: int | None = None) -> SeriesState:
+async def fill(store: SQLStore, key: SeriesKey, count: int, closed: int | None = None) -> SeriesState:
     """`count` bars from START, the first `closed` of them closed."""
     [state] = await store.series("coindesk", [key])
     window = Window(START, START + count * 60)
@@ -59,14 +60,14 @@ async def fill(store: SQLiteStore, key: SeriesKey, count: int, closed: int | Non
     return (await store.commit(commit)).state
 
 
-async def kept(store: SQLiteStore) -> list[tuple[Any, ...]]:
+async def kept(store: SQLStore) -> list[tuple[Any, ...]]:
     query = (
         'SELECT check_name, start, "end", level, detail, sightings, first_seen, last_seen FROM finding ORDER BY 1, 2'
     )
     return await store._db.run(lambda db: db.execute(query).fetchall())
 
 
-async def test_the_newest_closed_bars_come_as_columns(store: SQLiteStore) -> None:
+async def test_the_newest_closed_bars_come_as_columns(store: SQLStore) -> None:
     state = await fill(store, KEY, 10, closed=8)
     bars = await store.newest_bars(state, 3)
     assert (bars.key, list(bars.ts)) == (KEY, [START + at * 60 for at in (5, 6, 7)])
@@ -80,7 +81,7 @@ async def test_the_newest_closed_bars_come_as_columns(store: SQLiteStore) -> Non
     assert bars.span(1, 2) == Window(START + 360, START + 480)
 
 
-async def test_bars_know_how_far_the_rest_of_their_market_is(store: SQLiteStore) -> None:
+async def test_bars_know_how_far_the_rest_of_their_market_is(store: SQLStore) -> None:
     state = await fill(store, KEY, 10)
     await fill(store, KEY._replace(instrument="ETH-USD"), 20)
     await fill(store, KEY._replace(instrument="SOL-USD"), 15)
@@ -88,14 +89,14 @@ async def test_bars_know_how_far_the_rest_of_their_market_is(store: SQLiteStore)
     assert (await store.newest_bars(state, 5)).market_last == START + 19 * 60
 
 
-async def test_a_series_without_bars_has_none(store: SQLiteStore) -> None:
+async def test_a_series_without_bars_has_none(store: SQLStore) -> None:
     [state] = await store.series("coindesk", [KEY])
     bars = await store.newest_bars(state, 5)
     assert (list(bars.ts), list(bars.values("open")), bars.asked_until) == ([], [], None)
     assert await store.stored(EVERYTHING) == []
 
 
-async def test_bars_of_a_window_with_chosen_columns(store: SQLiteStore) -> None:
+async def test_bars_of_a_window_with_chosen_columns(store: SQLStore) -> None:
     state = await fill(store, KEY, 10, closed=8)
     window = Window(START + 300, START + 900)
     bars = await store.bars(StoredSeries(state.id, KEY, window), window, ("volume", "close"))
@@ -105,7 +106,7 @@ async def test_bars_of_a_window_with_chosen_columns(store: SQLiteStore) -> None:
     )
 
 
-async def test_stored_series_are_chosen_as_elsewhere(store: SQLiteStore) -> None:
+async def test_stored_series_are_chosen_as_elsewhere(store: SQLStore) -> None:
     await fill(store, KEY, 10, closed=8)
     await fill(store, KEY._replace(instrument="ETH-USD"), 5)
     found = await store.stored(Selection(instruments=("BTC-USD",)))
@@ -117,7 +118,7 @@ def finding(first: int, last: int, check: str = "frozen", detail: str = "words")
     return Finding(check, Window(START + first * 60, START + last * 60), "warning", detail)
 
 
-async def test_a_finding_seen_again_is_a_sighting_and_grows(store: SQLiteStore, wall: Wall) -> None:
+async def test_a_finding_seen_again_is_a_sighting_and_grows(store: SQLStore, wall: Wall) -> None:
     state = await fill(store, KEY, 10)
     first = int(wall())
     assert await store.flag(state, [finding(0, 3), finding(5, 6), finding(0, 3, "idle")]) == 3
@@ -132,7 +133,7 @@ async def test_a_finding_seen_again_is_a_sighting_and_grows(store: SQLiteStore, 
     ]
 
 
-async def test_findings_of_two_series_are_apart_and_go_with_their_series(store: SQLiteStore) -> None:
+async def test_findings_of_two_series_are_apart_and_go_with_their_series(store: SQLStore) -> None:
     one, other = await fill(store, KEY, 10), await fill(store, KEY._replace(instrument="ETH-USD"), 10)
     assert await store.flag(one, [finding(0, 3)]) == await store.flag(other, [finding(0, 3)]) == 1
     await store.drop(KEY)

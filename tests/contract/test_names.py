@@ -9,7 +9,8 @@ import pytest
 from core.datasets import SeriesKey
 from core.sources import Listing, Row
 from core.stores.catalog import ListingCommit
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from tests.fakes import ManualClock, row_of
 
 SOURCE = "coindesk"
@@ -35,7 +36,7 @@ class Being:
 class World:
     """A market, and what of it a store was told. `owners` are the instruments that series were first asked for."""
 
-    def __init__(self, store: SQLiteStore, clock: ManualClock, chance: random.Random) -> None:
+    def __init__(self, store: SQLStore, clock: ManualClock, chance: random.Random) -> None:
         self.store = store
         self.clock = clock
         self.chance = chance
@@ -115,9 +116,9 @@ EVENTS: tuple[Callable[[World], None], ...] = (rename, swap, give_away, symbol, 
 
 
 @pytest.fixture
-async def world(seed: int) -> AsyncIterator[World]:
+async def world(store_url: str, seed: int) -> AsyncIterator[World]:
     clock = ManualClock(1_750_000_000)
-    store = await SQLiteStore.open("sqlite:///:memory:", clock)
+    store = await open_store(store_url, clock)
     yield World(store, clock, random.Random(seed))
     await store.close()
 

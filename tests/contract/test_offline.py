@@ -15,7 +15,8 @@ from core.sandbox.api import Api, synthetic
 from core.sandbox.options import SandboxOptions
 from core.stores import Commit
 from core.stores.selection import EVERYTHING, Selection
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from core.windows import GRAINS, Window
 from tests.sandbox_bars import sandbox_bars
 
@@ -34,16 +35,16 @@ def healthy() -> dict[str, Bars]:
 
 
 @pytest.fixture
-async def store(healthy: dict[str, Bars]) -> AsyncIterator[SQLiteStore]:
+async def store(store_url: str, healthy: dict[str, Bars]) -> AsyncIterator[SQLStore]:
     """Six days of one instrument at all three intervals."""
-    opened = await SQLiteStore.open("sqlite:///:memory:", lambda: END)
+    opened = await open_store(store_url, lambda: END)
     for bars in healthy.values():
         await put(opened, bars)
     yield opened
     await opened.close()
 
 
-async def put(store: SQLiteStore, bars: Bars, until: int = END) -> None:
+async def put(store: SQLStore, bars: Bars, until: int = END) -> None:
     """Store `bars`; the vendor was asked for them up to `until`."""
     [state] = await store.series("coindesk", [bars.key])
     window = Window(bars.ts[0], until)
@@ -53,7 +54,7 @@ async def put(store: SQLiteStore, bars: Bars, until: int = END) -> None:
     await store.commit(answered)
 
 
-async def spoil(store: SQLiteStore, change: str, interval: str, *places: int) -> None:
+async def spoil(store: SQLStore, change: str, interval: str, *places: int) -> None:
     """Change bars of an interval by place."""
     step = GRAINS[interval].seconds
     stamps = ", ".join(str(START + place * step) for place in places)
@@ -61,11 +62,11 @@ async def spoil(store: SQLiteStore, change: str, interval: str, *places: int) ->
     await store._db.run(lambda db: db.execute(f"UPDATE spot_ohlcv SET {change} WHERE {where}"))
 
 
-async def look(store: SQLiteStore, selection: Selection = EVERYTHING, span: Window = ALWAYS) -> Looked:
+async def look(store: SQLStore, selection: Selection = EVERYTHING, span: Window = ALWAYS) -> Looked:
     return await look_through(store, selection, span, installed_checks())
 
 
-async def test_a_healthy_store_has_nothing_to_say(store: SQLiteStore) -> None:
+async def test_a_healthy_store_has_nothing_to_say(store: SQLStore) -> None:
     looked = await look(store)
     assert (looked.series, looked.bars) == (3, DAYS * (1 + 24 + 1_440))
     assert (looked.findings, looked.guilty, looked.defects) == ([], [], {})
@@ -77,7 +78,7 @@ async def test_a_healthy_store_has_nothing_to_say(store: SQLiteStore) -> None:
     ids=["small", "middle", "whole"],
 )
 async def test_parts_make_no_difference(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, checked: int, reconciled: int
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch, checked: int, reconciled: int
 ) -> None:
     monkeypatch.setattr(offline, "CHECKED_BARS", checked)
     monkeypatch.setattr(offline, "RECONCILED_SECONDS", reconciled)
@@ -93,21 +94,21 @@ async def test_parts_make_no_difference(
     assert {each.suspect for each in looked.guilty} == {"1m"}
 
 
-async def test_a_span_bounds_what_is_looked_at(store: SQLiteStore) -> None:
+async def test_a_span_bounds_what_is_looked_at(store: SQLStore) -> None:
     await spoil(store, "volume = volume + 1", "1m", 30, 3_000, 5_000)
     looked = await look(store, span=Window(START + 2 * 86_400, START + 3 * 86_400))
     assert looked.bars == 1 + 24 + 1_440
     assert [(each.window.start - START) // 3_600 for each in looked.guilty] == [50]
 
 
-async def test_one_interval_is_held_against_the_others_of_its_instrument(store: SQLiteStore) -> None:
+async def test_one_interval_is_held_against_the_others_of_its_instrument(store: SQLStore) -> None:
     await spoil(store, "volume = volume + 1", "1m", 30)
     looked = await look(store, Selection(intervals=("1h",)))
     assert (looked.series, looked.bars, len(looked.guilty)) == (1, 24 * DAYS, 1)
 
 
 async def test_what_the_vendor_had_no_more_of_is_said_once_at_the_end(
-    store: SQLiteStore, healthy: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
+    store: SQLStore, healthy: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offline, "CHECKED_BARS", 500)
     hours = healthy["1h"]
@@ -121,7 +122,7 @@ async def test_what_the_vendor_had_no_more_of_is_said_once_at_the_end(
     assert middle.findings == []
 
 
-async def test_a_defective_check_is_named(store: SQLiteStore) -> None:
+async def test_a_defective_check_is_named(store: SQLStore) -> None:
     def broken(_bars: Bars) -> list[Finding]:
         raise RuntimeError
 

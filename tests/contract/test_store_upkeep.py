@@ -1,14 +1,12 @@
 """What a Store tells about what it keeps, on every implementation: causes of gaps, restatements; and letting go."""
 
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from test_store import BENCHES, KEY, NARROW, NOW, SOURCE, WIDE, SQLiteBench, answer, opened, series
+from test_store import KEY, NARROW, NOW, SOURCE, WIDE, Bench, answer, opened, series
 
 from core.causes import Listed
 from core.coverage import Absence, Covered, SeriesState
@@ -17,6 +15,7 @@ from core.errors import StoreError
 from core.references import INSTRUMENT_LISTS
 from core.sources import RejectedRow
 from core.stores import Store, house_sql
+from core.stores.database import Database
 from core.stores.explain_sql import LAST_RECORDS, Place, listed
 from core.stores.restatement_sql import restated
 from core.stores.selection import Selection, find_series
@@ -24,9 +23,9 @@ from core.windows import Window
 from tests.accounts import assert_accounted
 
 
-@pytest.fixture(params=BENCHES)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SQLiteBench]:
-    made = BENCHES[request.param](tmp_path)
+@pytest.fixture
+async def bench(store_url: str) -> AsyncIterator[Bench]:
+    made = Bench(store_url)
     async with opened(made):
         yield made
 
@@ -50,12 +49,12 @@ async def hole(store: Store, name: str, *absences: Absence, bars: int = 20, **fi
     return state
 
 
-async def causes(bench: SQLiteBench) -> list[tuple[Any, ...]]:
+async def causes(bench: Bench) -> list[tuple[Any, ...]]:
     names = 'instrument, start, "end", cause'
     return await bench.query(f"SELECT {names} FROM gap JOIN series ON series.id = gap.series_id ORDER BY 1, 2")
 
 
-async def test_gaps_are_explained_by_what_is_stored_around_them(bench: SQLiteBench) -> None:
+async def test_gaps_are_explained_by_what_is_stored_around_them(bench: Bench) -> None:
     store = bench.store
     shared = Absence(Window(480, 540), "absent", seen())
     states = [
@@ -74,7 +73,7 @@ async def test_gaps_are_explained_by_what_is_stored_around_them(bench: SQLiteBen
     ]
 
 
-async def test_a_series_that_was_not_asked_or_lives_elsewhere_is_no_witness(bench: SQLiteBench) -> None:
+async def test_a_series_that_was_not_asked_or_lives_elsewhere_is_no_witness(bench: Bench) -> None:
     store = bench.store
     state = await hole(store, "A-USD", Absence(Window(60, 120), "absent", seen()))
     await hole(store, "B-USD")
@@ -91,7 +90,7 @@ async def test_a_series_that_was_not_asked_or_lives_elsewhere_is_no_witness(benc
     assert await causes(bench) == [("A-USD", 60, 120, "instrument_silent")]
 
 
-async def test_a_cause_is_told_anew_once_a_gap_was_seen_again(bench: SQLiteBench) -> None:
+async def test_a_cause_is_told_anew_once_a_gap_was_seen_again(bench: Bench) -> None:
     store = bench.store
     ended = seen(last=300)
     state = await hole(store, "A-USD", Absence(Window(360, 600), "absent", ended))
@@ -101,11 +100,11 @@ async def test_a_cause_is_told_anew_once_a_gap_was_seen_again(bench: SQLiteBench
     assert await causes(bench) == [("A-USD", 360, 600, "absent")]
 
 
-async def test_metadata_explains_what_comes_after_the_last_record(bench: SQLiteBench) -> None:
+async def test_metadata_explains_what_comes_after_the_last_record(bench: Bench) -> None:
     store = bench.store
     state = await hole(store, "A-USD", Absence(Window(360, 1_200), "absent", seen(last=300)))
 
-    def retire(db: sqlite3.Connection) -> None:
+    def retire(db: Database) -> None:
         names = "source, list_id, list_rank, market, instrument, is_listed, first_seen, last_seen, changed"
         db.execute(
             f"INSERT INTO spot_instruments ({names}, instrument_status, last_trade_spot_timestamp) "
@@ -117,7 +116,7 @@ async def test_metadata_explains_what_comes_after_the_last_record(bench: SQLiteB
     assert await causes(bench) == [("A-USD", 360, 1_200, "delisted")]
 
 
-async def test_what_is_damaged_are_series_with_gaps_or_failed_windows(bench: SQLiteBench) -> None:
+async def test_what_is_damaged_are_series_with_gaps_or_failed_windows(bench: Bench) -> None:
     store = bench.store
     gapped = await hole(store, "A-USD", Absence(Window(60, 120), "absent", seen()))
     await hole(store, "B-USD")
@@ -137,7 +136,7 @@ async def test_what_is_damaged_are_series_with_gaps_or_failed_windows(bench: SQL
 
 
 async def test_a_failed_window_is_forgotten_by_what_answers_it_or_settles_that_nothing_is_there(
-    bench: SQLiteBench,
+    bench: Bench,
 ) -> None:
     store = bench.store
     state = await series(store)
@@ -148,7 +147,7 @@ async def test_a_failed_window_is_forgotten_by_what_answers_it_or_settles_that_n
     assert await store.damaged(SOURCE, Selection()) == []
 
 
-async def test_what_is_left_of_failed_windows_that_overlapped_is_kept_once(bench: SQLiteBench) -> None:
+async def test_what_is_left_of_failed_windows_that_overlapped_is_kept_once(bench: Bench) -> None:
     store = bench.store
     state = await series(store)
     await store.failed(state, Window(0, 1_200), "down", 9, "r")
@@ -157,7 +156,7 @@ async def test_what_is_left_of_failed_windows_that_overlapped_is_kept_once(bench
     assert (await store.damaged(SOURCE, Selection()))[0].failed == (Window(600, 1_800),)
 
 
-async def test_what_failed_before_what_is_kept_is_no_matter_any_more(bench: SQLiteBench) -> None:
+async def test_what_failed_before_what_is_kept_is_no_matter_any_more(bench: Bench) -> None:
     store = bench.store
     state = await series(store)
     await store.commit(answer(state, start=0, bars=10))
@@ -181,13 +180,13 @@ async def crowded(store: Store, name: str = "A-USD") -> SeriesState:
     return state
 
 
-async def rows_of(bench: SQLiteBench, series_id: int) -> dict[str, int]:
+async def rows_of(bench: Bench, series_id: int) -> dict[str, int]:
     tables = await bench.query("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%series_id%'")
     query = f"SELECT count(*) FROM {{}} WHERE series_id = {series_id}"
     return {table: (await bench.query(query.format(table)))[0][0] for (table,) in tables}
 
 
-async def test_a_dropped_series_leaves_nothing_and_takes_nothing_else(bench: SQLiteBench) -> None:
+async def test_a_dropped_series_leaves_nothing_and_takes_nothing_else(bench: Bench) -> None:
     gone, kept = await crowded(bench.store), await crowded(bench.store, "B-USD")
     before = await rows_of(bench, kept.id)
     assert await rows_of(bench, gone.id) == before
@@ -202,7 +201,7 @@ async def test_a_dropped_series_leaves_nothing_and_takes_nothing_else(bench: SQL
         await bench.store.drop(gone.key)
 
 
-async def test_pruning_leaves_coverage_and_a_mark_and_what_is_younger(bench: SQLiteBench) -> None:
+async def test_pruning_leaves_coverage_and_a_mark_and_what_is_younger(bench: Bench) -> None:
     store = bench.store
     state = await hole(store, "A-USD", Absence(Window(60, 120), "absent"), Absence(Window(480, 660), "absent"))
     young = await series(store, KEY._replace(instrument="Y-USD"))
@@ -223,7 +222,7 @@ async def test_pruning_leaves_coverage_and_a_mark_and_what_is_younger(bench: SQL
     await bench.store._db.run(assert_accounted)
 
 
-async def test_a_series_may_be_pruned_whole_and_in_pieces(bench: SQLiteBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_series_may_be_pruned_whole_and_in_pieces(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house_sql, "BARS_AT_ONCE", 2)
     state = await crowded(bench.store)
     await bench.store.prune("spot_ohlcv", "1m", 1_200)
@@ -235,7 +234,7 @@ async def test_a_series_may_be_pruned_whole_and_in_pieces(bench: SQLiteBench, mo
     assert after.covered
 
 
-async def test_old_names_find_a_series_and_present_ones_come_first(bench: SQLiteBench) -> None:
+async def test_old_names_find_a_series_and_present_ones_come_first(bench: Bench) -> None:
     state = await hole(bench.store, "NEW-USD", Absence(Window(60, 120), "absent"))
     other = await hole(bench.store, "OLD-USD", Absence(Window(180, 240), "absent"))
     await bench.query(f"INSERT INTO series_name VALUES ({state.id}, 'OLDER-USD', 5), ({state.id}, 'OLD-USD', 6)")
@@ -249,7 +248,7 @@ async def test_old_names_find_a_series_and_present_ones_come_first(bench: SQLite
         await bench.store._db.run(find, KEY._replace(instrument="NO-USD"))
 
 
-async def test_restatements_are_listed_a_column_a_row(bench: SQLiteBench) -> None:
+async def test_restatements_are_listed_a_column_a_row(bench: Bench) -> None:
     state = await series(bench.store)
     await bench.store.commit(answer(state, bars=2, known_at=NOW - 9_999))
     await bench.store.commit(
@@ -265,14 +264,14 @@ async def test_restatements_are_listed_a_column_a_row(bench: SQLiteBench) -> Non
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
-async def test_the_metadata_tells_the_end_of_every_data_type(bench: SQLiteBench, dataset: Dataset) -> None:
+async def test_the_metadata_tells_the_end_of_every_data_type(bench: Bench, dataset: Dataset) -> None:
     key = SeriesKey(dataset.name, "somewhere", "A-B", "1d")
     place = Place(0, SOURCE, key)
     assert await bench.store._db.run(listed, place) is None
     table = INSTRUMENT_LISTS[dataset.kind].name
     last = LAST_RECORDS[dataset.kind, dataset.feature]
 
-    def put(db: sqlite3.Connection, status: str, is_listed: int, changed: int) -> None:
+    def put(db: Database, status: str, is_listed: int, changed: int) -> None:
         db.execute(
             "INSERT OR IGNORE INTO series (id, source, data_type, market, instrument, interval, created) "
             f"VALUES (1, 'coindesk', '{table}', 'somewhere', '', '', 0)"
