@@ -6,24 +6,36 @@ works behind a pooler that hands out connections by transaction.
 
 import asyncio
 import re
+import ssl
 from bisect import bisect_left
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 
-from core.errors import LeaseLost, StoreBusy, StoreError
+from core.errors import ConfigError, LeaseLost, StoreBusy, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values
 from core.stores.leases import LEASE_SECONDS
 from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
+from core.text import clean
 
 T = TypeVar("T")
 # What a connection that is gone shows itself as.
-LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+LOST = (
+    *(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError),
+    # No server of several takes writes; what the library knows of the schema is out of date.
+    asyncpg.InternalClientError,
+)
+# Of ours: a wrong address, or one that needs what the library or the server does not have.
+_MISTAKES = (
+    *(asyncpg.ClientConfigurationError, asyncpg.UnsupportedClientFeatureError),
+    *(asyncpg.UnsupportedServerFeatureError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
+)
 # 1970 in the database's own microseconds since 2000, and its infinities.
 EPOCH_SECONDS = 946_684_800
 FIRST, LAST = -(2**63), 2**63 - 1
@@ -32,6 +44,7 @@ STREAMED_ROWS = 2_000
 STAGED_FROM = 64
 IDLE_SECONDS = 30
 LOCK_SECONDS = 30
+ROLLBACK_SECONDS = 10
 MIGRATION_LOCK_SECONDS = 5
 MIGRATION_TURN_SECONDS = 600
 _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_]+)")
@@ -53,6 +66,7 @@ class Statement(NamedTuple):
     sql: str
     order: tuple[int | str, ...]
     gives_rows: bool
+    only_reads: bool
 
     def arguments(self, values: Values) -> list[Any]:
         return [values[name] for name in self.order]  # type: ignore[index]
@@ -77,8 +91,8 @@ def translated(sql: str) -> Statement:
         return f"${order.index(wanted) + 1}"
 
     text = _PLACE.sub(place, sql)
-    gives_rows = text.lstrip().upper().startswith(("SELECT", "WITH", "SHOW", "EXPLAIN")) or " RETURNING " in text
-    return Statement(text, tuple(order), gives_rows)
+    only_reads = text.lstrip().upper().startswith(("SELECT", "WITH", "SHOW", "EXPLAIN"))
+    return Statement(text, tuple(order), only_reads or " RETURNING " in text, only_reads)
 
 
 class _Rows:
@@ -128,6 +142,7 @@ class PostgresDatabase:
         self._owner = owner
         self._epochs = {} if epochs is None else epochs
         self._xid: str | None = None
+        self._has_written = False
         self.schema = schema
         settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
         idle = f"idle_in_transaction_session_timeout TO '{IDLE_SECONDS}s'"
@@ -140,6 +155,7 @@ class PostgresDatabase:
     def execute(self, sql: str, values: Values = (), /) -> _Rows:
         statement = translated(sql)
         arguments = statement.arguments(values)
+        self._has_written |= not statement.only_reads
         if statement.gives_rows:
             return _Rows(self._wait(self._connection.fetch(statement.sql, *arguments)))
         return _Rows((), self._wait(self._connection.execute(statement.sql, *arguments)))
@@ -147,6 +163,7 @@ class PostgresDatabase:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
         statement = translated(sql)
         if arguments := [statement.arguments(row) for row in rows]:
+            self._has_written = True
             self._wait(self._connection.executemany(statement.sql, arguments))
 
     def stream(self, sql: str, values: Values) -> Iterator[Row]:
@@ -274,13 +291,18 @@ class PostgresDatabase:
             raise StoreError(f"the database wrote {_affected(status)} of {len(records)} bars; the window is undone")
 
     def _begin(self, mode: str) -> None:
-        self._xid = None
+        self._xid, self._has_written = None, False
         self._wait(self._connection.execute(f"BEGIN {mode}{self._settings}"))
+
+    def _learn_xid(self) -> None:
+        """Without it nobody can tell whether a COMMIT happened; with it what happened is not done twice."""
+        if self._has_written and self._xid is None:
+            [self._xid] = self.execute("SELECT CAST(pg_current_xact_id_if_assigned() AS text)").fetchone()
 
     def _commit(self) -> None:
         try:
             self._wait(self._connection.execute("COMMIT"))
-        except LOST as error:
+        except (*LOST, asyncpg.OperatorInterventionError) as error:
             self._connection.terminate()
             raise CommitUnknown(self._xid) from error
 
@@ -289,12 +311,19 @@ class PostgresDatabase:
         if self._connection.is_closed() or not self.is_in_transaction:
             return
         try:
-            self._wait(self._connection.execute("ROLLBACK"))
+            self._wait(self._connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS))
         except (*LOST, asyncpg.PostgresError):
             self._connection.terminate()
 
     def _wait(self, answer: Awaitable[T]) -> T:
-        return self._loop.run_until_complete(_awaited(answer))
+        task = self._loop.create_task(_awaited(answer))
+        try:
+            return self._loop.run_until_complete(task)
+        finally:
+            # Ctrl-C came between: the server is told to stop, and the connection is good for a ROLLBACK.
+            if not task.done():
+                task.cancel()
+                self._loop.run_until_complete(asyncio.wait([task]))
 
 
 async def _awaited(answer: Awaitable[T]) -> T:
@@ -310,22 +339,50 @@ def _affected(status: str) -> int:
 async def connect(dsn: str, *, has_pooler: bool, timeout: float, patience: float | None) -> asyncpg.Connection:
     """A connection that speaks of times as UTC epoch seconds, as we do everywhere.
 
-    A statement may take `patience` seconds, None without end.
+    A statement may take `patience` seconds, None without end. Raises ConfigError for what no waiting makes better.
     """
     cached = 0 if has_pooler else 256
     settings = {} if has_pooler else {"application_name": "tapewatch"}
-    connection = await asyncpg.connect(
-        dsn, timeout=timeout, command_timeout=patience, statement_cache_size=cached, server_settings=settings
-    )
-    await connection.set_type_codec(
-        "timestamptz", schema="pg_catalog", encoder=_to_native, decoder=_from_native, format="tuple"
-    )
+    try:
+        async with asyncio.timeout(timeout):
+            connection = await asyncpg.connect(
+                dsn, timeout=timeout, command_timeout=patience, statement_cache_size=cached, server_settings=settings
+            )
+            await _know_times(connection)
+    except (OSError, ValueError, asyncpg.InterfaceError) as error:
+        if words := _mistake(error, dsn):
+            raise ConfigError(f"the database's address: {words}") from error
+        raise
     return connection
+
+
+async def _know_times(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.set_type_codec(
+            "timestamptz", schema="pg_catalog", encoder=_to_native, decoder=_from_native, format="tuple"
+        )
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+def _mistake(error: Exception, dsn: str) -> str:
+    """What is wrong with an address or the files that it names, in words; empty when it is the network's fault."""
+    if isinstance(error, FileNotFoundError) and not error.filename and not urlsplit(dsn).hostname:
+        return ""  # the socket of a server that is down
+    if isinstance(error, ssl.SSLCertVerificationError) or "rejected SSL upgrade" in str(error):
+        return f"no TLS as it is asked for: {clean(str(error), 200)}"
+    if isinstance(error, _MISTAKES) or getattr(error, "filename", None):
+        return clean(str(error), 200)
+    # Its text may be a piece of a password that was not escaped.
+    return "it cannot be read; in a password write / as %2F, @ as %40" if isinstance(error, ValueError) else ""
 
 
 def _to_native(seconds: int) -> tuple[int]:
     native = (seconds - EPOCH_SECONDS) * 1_000_000
-    return (min(max(native, FIRST), LAST),)
+    if FIRST < native < LAST:
+        return (native,)
+    return (FIRST if native < 0 else LAST,)
 
 
 def _from_native(native: tuple[int]) -> int:

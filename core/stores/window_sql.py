@@ -1,8 +1,10 @@
 """One answered window as one transaction: rows, coverage, gaps, quarantine and restatements."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from core.coverage import Covered, SeriesState, missing, sight, unsettle, without_prehistory
@@ -29,7 +31,8 @@ def write_window(db: Database, commit: Commit) -> Written:
     with db.transaction():
         failpoint("tx_begin")
         db.lock_series(commit.series.id)
-        counts = _write_rows(db, commit)
+        around = look_around(db, commit)
+        counts = _write_rows(db, commit, around)
         failpoint("tx_rows")
         quarantined = _write_quarantine(db, commit)
         failpoint("tx_quarantine")
@@ -37,10 +40,12 @@ def write_window(db: Database, commit: Commit) -> Written:
         if commit.covered:
             for answered in subtract([commit.covered], [] if commit.is_last else passed_over):
                 _write_widened(db, commit, answered, counts["inserted"])
-                cover(db, commit.series.id, ",".join(commit.groups), answered)
-            _write_unsettled(db, commit, commit.covered, passed_over)
-        forget_failed(db, commit.series.id, commit.window)
-        _write_gaps(db, commit, passed_over)
+                _cover(db, commit, around.coverage, answered)
+            _write_unsettled(db, commit, commit.covered, passed_over, around.unsettled)
+        if around.has_failed:
+            forget_failed(db, commit.series.id, commit.window)
+        if around.has_gaps or commit.absences:
+            _write_gaps(db, commit, passed_over)
         last_bar, rows = _write_series(db, commit, counts["inserted"])
         is_begun = commit.history_start is not None and settle_start(db, commit.series.id, commit.history_start)
         failpoint("tx_cursor")
@@ -51,22 +56,58 @@ def write_window(db: Database, commit: Commit) -> Written:
     return Written(state=state, quarantined=quarantined, **counts)
 
 
-def _write_rows(db: Database, commit: Commit) -> dict[str, int]:
+@dataclass(slots=True)
+class Around:
+    """What is stored in and beside a window. Of a new history that is nothing but the coverage beside it.
+
+    `coverage` is what was answered with the same groups.
+    """
+
+    has_bars: bool = False
+    has_failed: bool = False
+    has_gaps: bool = False
+    coverage: list[Window] = field(default_factory=list)
+    unsettled: list[Window] = field(default_factory=list)
+
+
+def look_around(db: Database, commit: Commit) -> Around:
+    """One statement for all of it: on a network each takes its time."""
+    series_id, window, covered = commit.series.id, commit.window, commit.covered or commit.window
+    touching = 'WHERE series_id = ? AND start <= ? AND "end" >= ?'
+    query = (
+        f"SELECT 'bars', 0, 0 WHERE EXISTS (SELECT 1 FROM {commit.dataset.name} "
+        "WHERE series_id = ? AND ts >= ? AND ts < ?) "
+        f"UNION ALL SELECT 'coverage', start, \"end\" FROM coverage {touching} AND groups = ? "
+        f"UNION ALL SELECT 'unsettled', start, \"end\" FROM unsettled {touching} "
+        f"UNION ALL SELECT 'failed', 0, 0 WHERE EXISTS (SELECT 1 FROM failed_fetch {touching}) "
+        f"UNION ALL SELECT 'gaps', 0, 0 WHERE EXISTS (SELECT 1 FROM gap {touching})"
+    )
+    where = (series_id, max(window.end, covered.end), min(window.start, covered.start))
+    around = Around()
+    for kind, *part in db.execute(query, (series_id, *window, *where, ",".join(commit.groups), *where * 3)):
+        if kind in {"coverage", "unsettled"}:
+            getattr(around, kind).append(Window(*part))
+        else:
+            setattr(around, f"has_{kind}", True)
+    return around
+
+
+def _write_rows(db: Database, commit: Commit, around: Around) -> dict[str, int]:
+    if not around.has_bars:
+        db.write_bars(commit, commit.rows, is_new=True)
+        return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     query = select_range(commit.dataset.name, commit.columns)
     found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
     stored = {row[0]: row for row in found}
-    if not stored:
-        db.write_bars(commit, commit.rows, is_new=True)
-        return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     fresh = [row for row in commit.rows if row[0] not in stored]
     known = [row for row in commit.rows if row[0] in stored]
-    newer = [row for row in known if _is_newer(commit, row, stored[row[0]])]
-    changed = [row for row in newer if _differs(commit, row, stored[row[0]])]
-    _confirm(db, commit, newer)
+    differing = [row for row in known if _differs(commit, row, stored[row[0]])]
+    changed = [row for row in differing if _is_newer(commit, row, stored[row[0]])]
+    _confirm(db, commit, [row for row in known if not _closed(commit, row) and _is_newer(commit, row, stored[row[0]])])
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     db.write_bars(commit, fresh, is_new=True)
     db.write_bars(commit, changed, is_new=False)
-    older = [row for row in known if _closed(commit, row) and not _is_newer(commit, row, stored[row[0]])]
+    older = [row for row in differing if _closed(commit, row) and not _is_newer(commit, row, stored[row[0]])]
     updated = len(changed) + _fill(db, commit, older)
     unchanged = len(commit.rows) - len(fresh) - updated
     return {"inserted": len(fresh), "updated": updated, "unchanged": unchanged, "restated": restated}
@@ -111,7 +152,7 @@ def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> boo
 
 
 def _differs(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
-    return _closed(commit, row) != old[1] or row[1:] != old[3:]
+    return row[1:] != old[3:] or _closed(commit, row) != old[1]
 
 
 def _closed(commit: Commit, row: tuple[Any, ...]) -> bool:
@@ -123,8 +164,7 @@ def _confirm(db: Database, commit: Commit, rows: Iterable[tuple[Any, ...]]) -> N
 
     Closed bars are left alone: a rerun over years of them must not write a block.
     """
-    running = [row[0] for row in rows if not _closed(commit, row)]
-    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, ts) for ts in running])
+    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, row[0]) for row in rows])
 
 
 def _write_restatements(db: Database, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> int:
@@ -203,19 +243,21 @@ def _write_quarantine(db: Database, commit: Commit) -> int:
     return len(commit.rejected)
 
 
-def cover(db: Database, series_id: int, groups: str, window: Window) -> None:
-    """Add `window` to what is covered, joined with what it touches."""
-    touching = 'series_id = ? AND groups = ? AND start <= ? AND "end" >= ?'
-    where = (series_id, groups, window.end, window.start)
-    found = db.execute(f'SELECT start, "end" FROM coverage WHERE {touching}', where).fetchall()
-    if found == [window]:
+def _cover(db: Database, commit: Commit, known: list[Window], window: Window) -> None:
+    """Add `window` to what is covered, joined with what it touches of the `known` that are stored."""
+    touching = sorted(part for part in known if part.start <= window.end and part.end >= window.start)
+    joined = merge([window, *touching])[0]
+    if touching == [joined]:
         return
-    joined = merge([window, *(Window(*row) for row in found)])[0]
-    db.execute(f"DELETE FROM coverage WHERE {touching}", where)
-    db.execute(
-        'INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)',
-        (series_id, groups, *joined),
-    )
+    place = (commit.series.id, ",".join(commit.groups))
+    if touching:
+        first, *others = touching
+        here = "series_id = ? AND groups = ? AND start = ?"
+        db.executemany(f"DELETE FROM coverage WHERE {here}", [(*place, part.start) for part in others])
+        db.execute(f'UPDATE coverage SET start = ?, "end" = ? WHERE {here}', (*joined, *place, first.start))
+    else:
+        db.execute('INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)', (*place, *joined))
+    known[:] = [*(part for part in known if part not in touching), joined]
 
 
 def _write_widened(db: Database, commit: Commit, covered: Window, inserted: int) -> None:
@@ -230,16 +272,14 @@ def _write_widened(db: Database, commit: Commit, covered: Window, inserted: int)
             db.execute(WIDENED, record)
 
 
-def _write_unsettled(db: Database, commit: Commit, covered: Window, passed_over: list[Window]) -> None:
-    """What is final from now on, and what is not.
+def _write_unsettled(
+    db: Database, commit: Commit, covered: Window, passed_over: list[Window], beside: list[Window]
+) -> None:
+    """What is final from now on, and what is not; `beside` is what was not, around the window.
 
     Bars that the answer passed over are as young as they were, as are those with groups that it did not have.
     """
-    where = (commit.series.id, covered.end, covered.start)
-    found = db.execute(
-        'SELECT start, "end" FROM unsettled WHERE series_id = ? AND start <= ? AND "end" >= ?', where
-    ).fetchall()
-    before = [Window(*row) for row in found]
+    before = [part for part in beside if part.start <= covered.end and part.end >= covered.start]
     waited_for = intersect(passed_over, [Window(commit.settled_before - PASSED_OVER_SECONDS, LATEST)])
     known = _covered(db, commit.series.id, covered) if before else []
     wider = [entry.window for entry in known if not entry.groups <= set(commit.groups)]
@@ -308,8 +348,6 @@ def _uncover(db: Database, commit: Commit, filled: list[Window]) -> None:
 
 def _write_gaps(db: Database, commit: Commit, passed_over: list[Window]) -> None:
     before = read_gaps(db, commit.series.id, commit.window)
-    if not before and not commit.absences:
-        return
     answered = commit.covered or commit.window
     # A stored bar is no gap, whatever an answer leaves out.
     absences = [
@@ -332,7 +370,7 @@ def _passed_over(db: Database, commit: Commit) -> list[Window]:
 
 
 def _write_series(db: Database, commit: Commit, inserted: int) -> tuple[int | None, int]:
-    closed = [row[0] for row in commit.rows if row[0] < commit.closed_before]
+    closed = commit.rows[: bisect_left(commit.rows, commit.closed_before, key=itemgetter(0))]
     names = [name for name in commit.constants if name != "instrument"]
     constants = "".join(f", {name} = ?" for name in names)
     row: tuple[Any, ...] | None = db.execute(
@@ -344,8 +382,8 @@ def _write_series(db: Database, commit: Commit, inserted: int) -> tuple[int | No
         f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked, instrument, exchange_symbol",
         (
             inserted,
-            max(closed, default=None),
-            min(closed, default=None),
+            closed[-1][0] if closed else None,
+            closed[0][0] if closed else None,
             *(commit.is_page, commit.known_at, commit.audits, commit.known_at),
             *(commit.audits, commit.window.start, commit.window.start, commit.window.end),
             *(commit.constants[name] for name in names),
