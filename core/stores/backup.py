@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from core.errors import ConfigError, StoreError
 from core.stores import sqlite_path
 from core.stores.copies import Progress, appearing, check_target, copy_file
-from core.stores.opening import is_postgres
-from core.stores.sqlite import reading_file
+from core.stores.database import Database
+from core.stores.info import opened_file
+from core.stores.opening import is_postgres, require_store
 from core.text import clean
 
 LOOK_SECONDS = 0.5
@@ -32,9 +33,17 @@ def back_up(url: str, target: Path, *, force: bool, progress: Progress) -> None:
     path = sqlite_path(url)
     if target.exists() and target.samefile(path):
         raise ConfigError(f"{target} is the store itself; choose another file")
-    with reading_file(path):
-        pass
+    require_store(url)
+    # One of another version is worth a backup, too.
+    with opened_file(path) as db:
+        _require_ours(db)
     copy_file(path, target, progress)
+
+
+def _require_ours(db: Database) -> None:
+    """Raises StoreError when there is nothing of ours in a database."""
+    if "migration" not in db.relations():
+        raise StoreError("there is no store in this database yet; `tapewatch db migrate` makes it")
 
 
 class Destination(NamedTuple):
@@ -75,8 +84,7 @@ def _server(url: str) -> int:
     from core.stores.postgres import connected_database  # noqa: PLC0415
 
     with connected_database(url) as db, db.snapshot():
-        if "migration" not in db.relations():
-            raise StoreError("there is no store in this database yet; `tapewatch db migrate` makes it")
+        _require_ours(db)
         [number] = db.execute("SELECT CAST(current_setting('server_version_num') AS integer)").fetchone()
     return int(number) // 10_000
 

@@ -82,12 +82,13 @@ def read_info(url: str) -> Info:
             return _of_postgres(db, db.schema, shown_url(url))
     require_store(url)
     path = sqlite_path(url)
-    with _opened(path) as file, file.snapshot():
+    with opened_file(path) as file, file.snapshot():
         return _of_file(file, path, shown_url(url))
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Database]:
+def opened_file(path: str) -> Iterator[Database]:
+    """A connection that only looks, whatever is in the file. Raises StoreError and StoreRefused."""
     try:
         with closing(connect(read_only(path), uri=True)) as db:
             yield db

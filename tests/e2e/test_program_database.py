@@ -95,6 +95,8 @@ def test_a_file_is_migrated_and_what_was_is_kept(tapewatch: Program, old: list[s
     shown = tapewatch("db", "migrate", "--dry_run", code=0)
     assert shown.out.count("locks: WRITE on the whole file") == STEPS
     assert contents(tapewatch.db) == old
+    tapewatch("db", "backup", "of the old one", code=0)
+    assert contents(tapewatch.db.with_name("of the old one")) == old
     done = tapewatch("db", "migrate", "--output", "json", code=0).json
     assert (done["before"], done["after"]) == (1, len(migrate.migrations()))
     assert contents(Path(done["copy"])) == old
