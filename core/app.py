@@ -81,6 +81,7 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         clock = LoopClock()
         store = await open_store(loaded.database, clock.wall, name)
         stack.push_async_callback(store.close)
+        store.patience.is_over = True  # until the engine is there to say what is waited for
         await store.enter(holder, version("tapewatch"))
         tools = await _tools(loaded, store, stack, clock)
         engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
@@ -105,6 +106,7 @@ async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) 
         clock = LoopClock()
         store = await open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
+        store.patience.is_over = True
         tools = await _tools(loaded, store, stack, clock, keeps=False)
         tools.bus.listen(hear)
         return await quote_batch(batch, tools)
@@ -118,14 +120,16 @@ async def open_tools(loaded: Loaded) -> AsyncIterator[Tools]:
         clock = LoopClock()
         store = await open_to_plan(loaded.database, clock.wall)
         stack.push_async_callback(store.close)
+        store.patience.is_over = True
         yield await _tools(loaded, store, stack, clock, keeps=False)
 
 
 @asynccontextmanager
 async def held_store(loaded: Loaded) -> AsyncIterator[SQLStore]:
-    """The store under its lock, for what no engine does. Raises StoreBusy and StoreError."""
+    """The store under its lock, for what no engine does: that waits for nothing. Raises StoreBusy and StoreError."""
     with holding(loaded):
         store = await open_store(loaded.database)
+        store.patience.is_over = True
         try:
             yield store
         finally:

@@ -64,7 +64,8 @@ class Engine:
         self._journaled: dict[str, tuple[str, int]] = {}
 
     async def __aenter__(self) -> "Engine":
-        self.tools.store.patience.say = self._hear_store
+        patience = self.tools.store.patience
+        patience.say, patience.is_over = self._hear_store, False
         self._in_background(self._tick())
         self._in_background(self._watch())
         if self.tools.store.leases.are_shared:

@@ -15,32 +15,42 @@ LONGEST_SECONDS = 2.0
 class Patience:
     """Waits out StoreUnavailable, for everybody who works on one store.
 
-    `say` hears the reason when the store goes away, and nothing when it is back. Once `is_over`, what cannot
-    be done at once fails: who is about to leave does not wait.
+    `say` hears the reason when work begins to wait, and nothing when none does any more: on a full disk small
+    things still succeed. Once `is_over`, what cannot be done at once fails: who is about to leave does not wait,
+    nor does who has nobody to tell.
     """
 
     def __init__(self) -> None:
         self.say: Callable[[str], None] = lambda _reason: None
         self.is_over = False
-        self._reason = ""
+        self._waiting: set[object] = set()
+        self._has_said = False
 
     async def wait_out(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` gives as soon as it can. Raises StoreUnavailable once this is over."""
+        ticket = object()
+        try:
+            done = await self._persevere(attempt, ticket)
+        finally:
+            self._waiting.discard(ticket)
+        if not self._waiting:
+            self._tell("")
+        return done
+
+    async def _persevere(self, attempt: Callable[[], Awaitable[T]], ticket: object) -> T:
         pause = FIRST_SECONDS
         while True:
             try:
-                done = await attempt()
+                return await attempt()
             except StoreUnavailable as error:
                 if self.is_over:
                     raise
+                self._waiting.add(ticket)
                 self._tell(str(error))
-            else:
-                self._tell("")
-                return done
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(2 * pause, LONGEST_SECONDS)
 
     def _tell(self, reason: str) -> None:
-        was, self._reason = self._reason, reason
-        if bool(was) != bool(reason):
+        if self._has_said != bool(reason):
+            self._has_said = bool(reason)
             self.say(reason)

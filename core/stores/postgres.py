@@ -4,6 +4,7 @@ A series is written by one engine at a time: it holds a lease, and every transac
 """
 
 import asyncio
+import random
 import re
 import secrets
 import time
@@ -38,9 +39,13 @@ OLDEST_SERVER = 14
 SCHEMA = "tapewatch"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 # Conditions that pass, by their class: connection, resources, operator's intervention, read-only after a
-# failover, deadlock and serialization, lock timeout, trouble of the system below.
-_PASSING = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03", "25P03")
+# failover, transactions that took too long, deadlock and serialization, lock timeout, trouble of the system below.
+_PASSING = ("08", "53", "57", "58", "25006", "25P03", "25P04", "40001", "40P01", "55P03")
 _REFUSED = ("28", "3D000", "42501", "0A000")
+_FAILED = (*LOST, asyncpg.PostgresError, OverflowError, UnicodeEncodeError)
+# Of two transactions that wait for each other one is undone, and has its turn after the other.
+COLLISIONS = 5
+COLLISION_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,10 @@ class Address:
         return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS, patience=patience)
 
 
+class _Collided(Exception):
+    """A transaction was undone for the sake of another one; nothing is wrong with the database."""
+
+
 class _Line:
     """One thread with a loop and a connection, which is made when it is needed and again when it is lost."""
 
@@ -86,6 +95,13 @@ class _Line:
 
     def perform(self, work: Callable[[Database], T]) -> T:
         """`work` as one transaction. Raises the classes of `core.errors`, and CommitUnknown with the result."""
+        for _ in range(COLLISIONS):
+            with suppress(_Collided):
+                return self._transact(work)
+            time.sleep(random.uniform(0, COLLISION_SECONDS))  # noqa: S311 - jitter
+        raise StoreUnavailable(f"other transactions got in the way {COLLISIONS} times in a row")
+
+    def _transact(self, work: Callable[[Database], T]) -> T:
         result: Any = None
         try:
             database = self._database()
@@ -96,7 +112,9 @@ class _Line:
             raise
         except TapewatchError:
             raise
-        except (*LOST, asyncpg.PostgresError, OverflowError, UnicodeEncodeError) as error:
+        except asyncpg.TransactionRollbackError as error:
+            raise _Collided from error
+        except _FAILED as error:
             raise self._told(error) from error
         return result  # type: ignore[no-any-return]
 
@@ -113,8 +131,10 @@ class _Line:
 
     def _told(self, error: Exception) -> StoreError:
         told = translated_error(error, self._address.dsn)
+        if isinstance(error, asyncpg.InterfaceError) and self._connection and not self._connection.is_closed():
+            told = StoreError(f"a statement of ours is wrong: {clean(str(error), 300)}")
         # A primary that became a replica still answers; only a new connection can find the new one.
-        if isinstance(told, StoreUnavailable) and not isinstance(error, asyncpg.TransactionRollbackError):
+        if isinstance(told, StoreUnavailable) or isinstance(error, LOST):
             self._drop()
         return told
 
@@ -249,10 +269,16 @@ def _check_ready(database: Database) -> None:
 
 
 def _has_happened(database: Database, xid: str | None) -> bool:
-    """Whether that transaction was committed; one that is not known never wrote anything that matters."""
+    """Whether that transaction was committed. One without a number wrote nothing.
+
+    A number that is still to come is of another server, which has taken over without what the old one did last.
+    """
     if xid is None:
         return False
-    [status] = database.execute("SELECT pg_xact_status(CAST(? AS xid8))", (xid,)).fetchone()
+    is_given = "CAST(?1 AS xid8) < pg_snapshot_xmax(pg_current_snapshot())"
+    [status] = database.execute(
+        f"SELECT CASE WHEN {is_given} THEN pg_xact_status(CAST(?1 AS xid8)) END", (xid,)
+    ).fetchone()
     if status == "in progress":
         raise StoreUnavailable("a COMMIT of ours is not decided yet")
     return bool(status == "committed")
@@ -294,6 +320,8 @@ def translated_error(error: Exception, dsn: str) -> StoreError:
     place = f"the database {urlsplit(dsn).hostname or 'on this host'}"
     state = getattr(error, "sqlstate", None) or ""
     words = clean(str(error), 300) or type(error).__name__
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return StoreUnavailable(f"{place} has another schema than a moment ago: {words}")
     if state.startswith(_REFUSED):
         return StoreRefused(f"{place} refuses: {words}")
     if state.startswith(_PASSING) or isinstance(error, LOST):
