@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from core.errors import ConfigError, StoreError
 from core.stores import sqlite_path
@@ -56,10 +56,14 @@ class Destination(NamedTuple):
     def of(cls, dsn: str) -> "Destination":
         parts = urlsplit(dsn)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if "sslpassword" in query:
+            raise ConfigError("others would see the sslpassword that pg_dump is given; name a service file instead")
         account, at, hosts = parts.netloc.rpartition("@")
         user, _, secret = account.partition(":")
         password = query.pop("password", unquote(secret)) or None
-        return cls(urlunsplit(parts._replace(netloc=user + at + hosts, query=urlencode(query))), password)
+        # urlunsplit leaves out the slashes where there is no host; libpq insists on them.
+        url = f"postgresql://{user}{at}{hosts}{parts.path}{'?' if query else ''}{urlencode(query)}"
+        return cls(url, password)
 
     @property
     def environment(self) -> dict[str, str]:
