@@ -150,6 +150,7 @@ class Pool:
 
     def __init__(self, address: Address, owner: str, connections: int) -> None:
         self.patience = Patience()
+        self.lanes = connections
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
@@ -257,6 +258,7 @@ class PostgresStore(SQLStore):
     async def close(self) -> None:
         """Gives leases back. Where the database is away they end by themselves."""
         self.patience.is_over = True
+        await self._groups.close()
         if self._has_entered:
             with suppress(StoreError):
                 await self._pool.run(lease_sql.leave, self._name)
@@ -277,7 +279,7 @@ def _has_happened(database: Database, xid: str | None) -> bool:
         return False
     is_given = "CAST(?1 AS xid8) < pg_snapshot_xmax(pg_current_snapshot())"
     [status] = database.execute(
-        f"SELECT CASE WHEN {is_given} THEN pg_xact_status(CAST(?1 AS xid8)) END", (xid,)
+        f"SELECT CASE WHEN {is_given} THEN pg_xact_status(CAST(?1 AS xid8)) END", (int(xid),)
     ).fetchone()
     if status == "in progress":
         raise StoreUnavailable("a COMMIT of ours is not decided yet")
