@@ -25,6 +25,7 @@ from core.stores.catalog import (
 from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
 from core.stores.database import Database, places
 from core.stores.follow_sql import Followers
+from core.stores.quarantine_sql import storable
 from core.stores.window_sql import forget_failed
 from core.windows import iso
 
@@ -229,13 +230,13 @@ def _write_quarantine(db: Database, commit: ListingCommit) -> None:
         again = db.execute(
             "UPDATE quarantine SET sightings = sightings + 1, raw = ?, run_id = ?, last_seen = ? "
             "WHERE series_id = ? AND reason = ? AND detail = ?",
-            (row.raw, *stamp, *where),
+            (storable(row.raw), *stamp, *where),
         )
         if not again.rowcount:
             db.execute(
                 'INSERT INTO quarantine (series_id, start, "end", reason, detail, raw, run_id, first_seen, last_seen) '
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (commit.series.id, *window, row.reason, row.detail, row.raw, *stamp, stamp[1]),
+                (commit.series.id, *window, row.reason, row.detail, storable(row.raw), *stamp, stamp[1]),
             )
 
 

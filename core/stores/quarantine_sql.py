@@ -59,6 +59,11 @@ class Quarantined(NamedTuple):
         return "filled" if self.is_filled else "open"
 
 
+def storable(raw: str) -> str:
+    """`raw` without NUL, which PostgreSQL keeps in no text. What stands for it is no JSON either."""
+    return raw.replace("\x00", "\x01")
+
+
 def quarantined(
     db: Database, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
 ) -> list[Quarantined]:

@@ -93,7 +93,8 @@ def _add(db: Database, source: str, name: str, keys: Sequence[SeriesKey], now: i
     fresh = [key for key in dict.fromkeys(keys) if key not in listed]
     db.executemany(
         "INSERT INTO universe_series (universe, data_type, market, instrument, interval, added) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET dropped = NULL",
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (universe, data_type, market, instrument, interval, added) "
+        "DO UPDATE SET dropped = NULL",
         [(name, *key, now) for key in fresh],
     )
     return len(fresh)

@@ -14,6 +14,7 @@ from core.sources import RejectedRow
 from core.stores import Commit, Written
 from core.stores.database import Database
 from core.stores.gap_sql import read_gaps, replace_gaps, settle_start
+from core.stores.quarantine_sql import storable
 from core.stores.schema import group_names, select_range, touch
 from core.windows import Window, intersect, merge, subtract
 
@@ -229,9 +230,10 @@ def write_rejected(db: Database, series_id: int, window: Window, rejected: Rejec
 
 def _quarantine(db: Database, series_id: int, span: Window, row: RejectedRow, run_id: str, now: int) -> None:
     """One record for each slot, reason and text, however often it comes."""
-    again = db.execute(SEEN_AGAIN, (now, run_id, series_id, span.start, row.reason, row.raw))
+    raw = storable(row.raw)
+    again = db.execute(SEEN_AGAIN, (now, run_id, series_id, span.start, row.reason, raw))
     if not again.rowcount:
-        db.execute(QUARANTINE, (series_id, *span, row.reason, row.detail, row.raw, run_id, now, now))
+        db.execute(QUARANTINE, (series_id, *span, row.reason, row.detail, raw, run_id, now, now))
 
 
 def _write_quarantine(db: Database, commit: Commit) -> int:

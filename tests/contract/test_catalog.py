@@ -156,7 +156,9 @@ async def test_the_life_of_an_instrument(
         await book.answer(*([] if status is None else [with_status(status)]))
     assert await book.query("SELECT change, field FROM metadata_change ORDER BY id") == list(expected)
     is_listed = int(statuses[-1] is not None)
-    assert await book.query("SELECT count(*), max(is_listed) FROM spot_instruments") == [(1, is_listed)]
+    assert await book.query("SELECT count(*), max(CAST(is_listed AS INTEGER)) FROM spot_instruments") == [
+        (1, is_listed)
+    ]
 
 
 async def test_a_new_instrument_is_listed_and_one_that_cannot_be_read_is_not_gone(book: Book) -> None:
@@ -169,7 +171,7 @@ async def test_a_new_instrument_is_listed_and_one_that_cannot_be_read_is_not_gon
     assert await book.query('SELECT reason, detail, sightings, start, "end" FROM quarantine') == [
         ("type", bad.detail, 2, 1, 2)
     ]
-    assert await book.query("SELECT sum(is_listed) FROM spot_instruments") == [(3,)]
+    assert await book.query("SELECT sum(CAST(is_listed AS INTEGER)) FROM spot_instruments") == [(3,)]
 
 
 async def test_a_list_that_lost_most_of_itself_is_not_believed(book: Book) -> None:
@@ -178,7 +180,7 @@ async def test_a_list_that_lost_most_of_itself_is_not_believed(book: Book) -> No
     with pytest.raises(Malformed, match="14 entries where 30 were listed") as caught:
         await book.answer(*many[:14])
     assert caught.value.reason == "incomplete"
-    assert await book.query("SELECT sum(is_listed) FROM spot_instruments") == [(30,)]
+    assert await book.query("SELECT sum(CAST(is_listed AS INTEGER)) FROM spot_instruments") == [(30,)]
     assert len((await book.answer(*many[:15])).changes) == 15
     assert len((await book.answer(many[0], is_trusted=True)).changes) == 14
 
@@ -382,7 +384,7 @@ async def test_pages_of_the_top_list_come_and_go_without_anything_being_gone(boo
     assert ([row["symbol"] for row in found.rows], found.rows[0]["price_usd"]) == (["BTC", "SOL"], 5.0)
     written = await book.answer(asset("BTC", 1, asset_description_snippet="new"), asset("POL", 9), key=page(1))
     assert told(written) == [("attribute", "BTC", "asset_description_snippet"), ("listed", "POL", None)]
-    assert await book.query("SELECT count(*), sum(is_listed) FROM asset_metadata") == [(5, 5)]
+    assert await book.query("SELECT count(*), sum(CAST(is_listed AS INTEGER)) FROM asset_metadata") == [(5, 5)]
 
 
 async def test_an_asset_keeps_its_id_under_a_new_symbol_and_loses_it_to_another(book: Book) -> None:

@@ -10,8 +10,8 @@ from core.datasets import SPOT_OHLCV, SeriesKey
 from core.findings import Finding
 from core.stores import Commit
 from core.stores.bars import StoredSeries
-from core.stores.selection import EVERYTHING, Selection
 from core.stores.opening import open_store
+from core.stores.selection import EVERYTHING, Selection
 from core.stores.sql_store import SQLStore
 from core.windows import Window
 

@@ -21,7 +21,8 @@ from core.sources import Page, RejectedRow
 from core.sources.coindesk import CoinDeskSource
 from core.sources.decode import decode_page
 from core.sources.http import Answer
-from core.stores.sqlite import SQLiteStore
+from core.stores.opening import open_store
+from core.stores.sql_store import SQLStore
 from tests.fakes import VirtualClock
 from tests.mutation import NOW, Asked, adds_up, is_valid, right_pages, wounded
 
@@ -98,7 +99,7 @@ class Canned(CoinDeskSource):
 class Ledger:
     """What went into a store, added up."""
 
-    def __init__(self, store: SQLiteStore, clock: VirtualClock) -> None:
+    def __init__(self, store: SQLStore, clock: VirtualClock) -> None:
         self.source = Canned(clock)
         self.store = store
         self.fetched = self.kept = self.quarantined = 0
@@ -135,18 +136,17 @@ class Ledger:
 
 
 @pytest.mark.parametrize("count", [1_500, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
-async def test_wounded_pages_through_a_real_store(pages: list[Asked], seed: int, tmp_path: Any, count: int) -> None:
+async def test_wounded_pages_through_a_real_store(pages: list[Asked], seed: int, store_url: str, count: int) -> None:
     chance = random.Random(seed)
     clock = VirtualClock(NOW)
-    store = await SQLiteStore.open(f"sqlite:///{tmp_path}/t.db", clock.wall)
-    await store._db.run(lambda db: db.execute("PRAGMA synchronous = OFF"))
+    store = await open_store(store_url, clock.wall)
     try:
         ledger = Ledger(store, clock)
         for _ in range(count):
             await ledger.take(wounded(chance.choice(pages), chance))
         assert ledger.fetched == ledger.kept + ledger.quarantined
         [(sightings, unexplained)] = await query(
-            store, "SELECT sum(sightings), sum(reason = '' OR detail = '') FROM quarantine"
+            store, "SELECT sum(sightings), sum(CAST(reason = '' OR detail = '' AS INTEGER)) FROM quarantine"
         )
         assert (sightings, unexplained) == (ledger.quarantined, 0)
         await assert_nothing_impossible(store, pages)
@@ -154,7 +154,7 @@ async def test_wounded_pages_through_a_real_store(pages: list[Asked], seed: int,
         await store.close()
 
 
-async def assert_nothing_impossible(store: SQLiteStore, pages: list[Asked]) -> None:
+async def assert_nothing_impossible(store: SQLStore, pages: list[Asked]) -> None:
     seen = 0
     for asked in pages:
         names = ["ts", *(column.name for column in asked.dataset.columns if column.group in asked.groups)]
@@ -170,5 +170,5 @@ async def assert_nothing_impossible(store: SQLiteStore, pages: list[Asked]) -> N
     assert seen >= 30 * 8
 
 
-async def query(store: SQLiteStore, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+async def query(store: SQLStore, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return await store._db.run(lambda db: db.execute(sql, values).fetchall())

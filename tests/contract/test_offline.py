@@ -14,8 +14,8 @@ from core.records import in_groups
 from core.sandbox.api import Api, synthetic
 from core.sandbox.options import SandboxOptions
 from core.stores import Commit
-from core.stores.selection import EVERYTHING, Selection
 from core.stores.opening import open_store
+from core.stores.selection import EVERYTHING, Selection
 from core.stores.sql_store import SQLStore
 from core.windows import GRAINS, Window
 from tests.sandbox_bars import sandbox_bars
@@ -57,9 +57,9 @@ async def put(store: SQLStore, bars: Bars, until: int = END) -> None:
 async def spoil(store: SQLStore, change: str, interval: str, *places: int) -> None:
     """Change bars of an interval by place."""
     step = GRAINS[interval].seconds
-    stamps = ", ".join(str(START + place * step) for place in places)
-    where = f"ts IN ({stamps}) AND series_id = (SELECT id FROM series WHERE interval = '{interval}')"
-    await store._db.run(lambda db: db.execute(f"UPDATE spot_ohlcv SET {change} WHERE {where}"))
+    where = f"ts = ? AND series_id = (SELECT id FROM series WHERE interval = '{interval}')"
+    stamps = [(START + place * step,) for place in places]
+    await store._db.run(lambda db: db.executemany(f"UPDATE spot_ohlcv SET {change} WHERE {where}", stamps))
 
 
 async def look(store: SQLStore, selection: Selection = EVERYTHING, span: Window = ALWAYS) -> Looked:

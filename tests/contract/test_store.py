@@ -562,6 +562,15 @@ async def test_a_whole_answer_is_kept(bench: Bench) -> None:
     assert found == [(state.id, 0, 600, "html", "<html>", 2)]
 
 
+async def test_an_answer_with_zero_bytes_is_kept_and_stays_unreadable(bench: Bench) -> None:
+    state = await series(bench.store)
+    commit = answer(state, rejected=[reject(60, '{"a":"\x00"}'), reject(None, "\x00")])
+    for _ in range(2):
+        await bench.store.commit(commit)
+    found = await bench.query("SELECT raw, sightings FROM quarantine ORDER BY start DESC")
+    assert found == [('{"a":"\x01"}', 2), ("\x01", 2)]
+
+
 async def test_hostile_text_is_data(bench: Bench) -> None:
     state = await series(bench.store)
     text = "'; DROP TABLE series; -- \x1b]52;c;x\x07 \u202e %s ? :name"
