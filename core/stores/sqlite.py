@@ -16,12 +16,12 @@ import aiosqlite
 
 from core.errors import StoreError, StoreRefused, StoreUnavailable
 from core.stores import sqlite_path
+from core.stores.copies import keep_before_migrating
 from core.stores.database import Database
-from core.stores.migrate import check, check_current
+from core.stores.migrate import Upgraded, check, check_current, migrate, pending
 from core.stores.patience import Patience
 from core.stores.sql_store import SQLStore
 from core.stores.sqlite_connection import connect, read_only
-from core.stores.sqlite_migrate import bring_up_to_date
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -44,6 +44,7 @@ class _Connection(aiosqlite.Connection):
     def __init__(self, path: str, *, uri: bool) -> None:
         super().__init__(partial(connect, path, uri=uri), 64)
         self.patience = Patience()
+        self.lanes = 1
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the thread. Raises StoreError for what SQLite raises.
@@ -139,6 +140,16 @@ def reading_file(path: str) -> Iterator[Database]:
         raise StoreError(f"{path} cannot be read: {error}") from error
     finally:
         db.close()
+
+
+def bring_up_to_date(db: Database, now: int) -> Upgraded:
+    """Migrate a file that nobody else writes to, a copy kept of one with rows.
+
+    Raises StoreRefused and StoreError, nothing changed then.
+    """
+    before, todo = check(db), pending(db)
+    copy = keep_before_migrating(db, todo[-1].version) if todo else None
+    return Upgraded(before, migrate(db, now), copy)
 
 
 def _prepare(db: Database, now: int) -> None:

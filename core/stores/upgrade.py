@@ -3,14 +3,17 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from core.errors import StoreError, StoreRefused
-from core.stores import sqlite_migrate, sqlite_path
-from core.stores.migrate import Step, Upgraded
+from core.stores import sqlite_path
+from core.stores.migrate import Step, Upgraded, pending, statements
 from core.stores.opening import is_postgres
-from core.stores.sqlite import check_place
-from core.stores.sqlite_connection import connect
-from core.stores.sqlite_migrate import bring_up_to_date
+from core.stores.sqlite import bring_up_to_date, check_place
+from core.stores.sqlite_connection import connect, read_only
+
+# A writer of a file in WAL mode keeps other writers out, and no reader.
+WHOLE_FILE = (("WRITE", "the whole file"),)
 
 Say = Callable[[str], None]
 
@@ -43,7 +46,16 @@ def rehearse(url: str) -> list[Step]:
     path = sqlite_path(url)
     check_place(path)
     with _in_our_words(path):
-        return sqlite_migrate.rehearse(path)
+        return _rehearse_file(path)
+
+
+def _rehearse_file(path: str) -> list[Step]:
+    """The file is only read, and not made."""
+    is_there = Path(path).is_file()
+    with closing(connect(read_only(path), uri=True) if is_there else connect(":memory:")) as db:
+        todo = pending(db)
+    locks = WHOLE_FILE if is_there else ()
+    return [Step(migration.name, statement, locks) for migration in todo for statement in statements(migration.sql)]
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from core.errors import ConfigError, OutputError, StoreBusy, StoreError
 from core.stores import migrate as migrations_module
 from core.stores.copies import appearing, check_target, copy_file, keep_before_migrating
 from core.stores.migrate import Migration, migrate, migrations
+from core.stores.sqlite import bring_up_to_date
 from core.stores.sqlite_connection import SQLiteDatabase, connect
-from core.stores.sqlite_migrate import bring_up_to_date, rehearse
+from core.stores.upgrade import rehearse
 
 ACCOUNTS, MONEY = 2_000, 1_000
 
@@ -213,9 +214,9 @@ def test_without_room_for_a_copy_nothing_is_migrated(old: Path) -> None:
 
 def test_a_rehearsal_tells_the_statements_and_makes_nothing(old: Path) -> None:
     before = old.read_bytes()
-    steps = rehearse(str(old))
+    steps = rehearse(f"sqlite:///{old}")
     assert steps[-1].statement == "CREATE TABLE more (x);\n"
     assert {step.locks for step in steps} == {(("WRITE", "the whole file"),)}
-    assert {step.locks for step in rehearse(str(old.with_name("new.db")))} == {()}
+    assert {step.locks for step in rehearse(f"sqlite:///{old.with_name('new.db')}")} == {()}
     assert old.read_bytes() == before
     assert [path.name for path in old.parent.iterdir()] == ["a.db"]
