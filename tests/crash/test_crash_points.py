@@ -1,0 +1,43 @@
+"""Killed at any system call and at any failpoint: nothing acknowledged is lost, nothing half done is there."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.crash.trial import Bench, Tally, some
+
+FEW = 9
+MANY = 150
+
+
+def sizes(few: int, many: int) -> pytest.MarkDecorator:
+    slow = pytest.param(many, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])
+    return pytest.mark.parametrize("count", [pytest.param(few, id="few"), slow])
+
+
+@pytest.mark.usefixtures("tracing")
+@sizes(FEW, MANY)
+def test_killed_at_any_system_call(bench: Bench, count: int) -> None:
+    tally = Tally()
+    bench.kill_at(some(bench.points(), count, bench.chance), tally)
+    print(tally)
+    assert tally.complaints == []
+    assert tally.hit >= count * 0.9
+
+
+@pytest.mark.usefixtures("tracing")
+@sizes(2, 20)
+def test_killed_while_the_schema_is_made(bench: Bench, count: int) -> None:
+    bare, tally = replace(bench, is_bare=True), Tally()
+    bare.kill_at(some(bare.points(), count, bench.chance), tally)
+    assert tally.complaints == []
+
+
+@sizes(9, 40)
+def test_killed_at_any_failpoint(bench: Bench, count: int) -> None:
+    bare, tally = replace(bench, is_bare=True), Tally()
+    bench.kill_at(some(bench.failpoints(), count - 1, bench.chance), tally)
+    bare.kill_at(some(bare.failpoints(), 1, bench.chance), tally)
+    print(tally)
+    assert tally.complaints == []
+    assert tally.hit == count
