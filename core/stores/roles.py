@@ -6,9 +6,11 @@ from core.text import clean
 LONGEST_NAME = 63
 
 SCRIPT = """\
--- Roles for the Tapewatch store in schema {schema}: {reader} may look, {writer} may ingest. For the owner of the
--- tables or a superuser to run, in the database of the store, once `tapewatch db migrate` has made it; running it
--- again does no harm. The roles get no password; give them one with psql's \\password.
+-- Roles for the Tapewatch store in schema {schema}:
+-- {reader} may look,
+-- {writer} may ingest, too.
+-- For the owner of the tables or a superuser to run, in the database of the store, once `tapewatch db migrate` has made
+-- it; running it again does no harm. The roles get no password; give them one with psql's \\password.
 
 BEGIN;
 
