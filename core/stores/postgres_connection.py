@@ -8,7 +8,7 @@ import asyncio
 import re
 import ssl
 from bisect import bisect_left
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -47,7 +47,7 @@ LOCK_SECONDS = 30
 ROLLBACK_SECONDS = 10
 MIGRATION_LOCK_SECONDS = 5
 MIGRATION_TURN_SECONDS = 600
-_PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_]+)")
+_PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_][a-z0-9_]*)")
 _TYPES = {"double precision": "REAL", "bigint": "INTEGER", "integer": "INTEGER", "boolean": "INTEGER"}
 
 
@@ -145,8 +145,7 @@ class PostgresDatabase:
         self._has_written = False
         self.schema = schema
         settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
-        idle = f"idle_in_transaction_session_timeout TO '{IDLE_SECONDS}s'"
-        self._settings = "".join(f"; SET LOCAL {setting}" for setting in (*settings, idle))
+        self._settings = "".join(f"; SET LOCAL {setting}" for setting in settings)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -168,16 +167,16 @@ class PostgresDatabase:
 
     def stream(self, sql: str, values: Values) -> Iterator[Row]:
         statement = translated(sql)
-        cursor = self._wait(self._connection.cursor(statement.sql, *statement.arguments(values)))
-        while records := self._wait(cursor.fetch(STREAMED_ROWS)):
-            yield from map(tuple, records)
+        rows = aiter(self._connection.cursor(statement.sql, *statement.arguments(values), prefetch=STREAMED_ROWS))
+        while portion := self._wait(_some(rows)):
+            yield from portion
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         if self.is_in_transaction:
             yield
             return
-        self._begin("ISOLATION LEVEL READ COMMITTED, READ WRITE")
+        self._begin("ISOLATION LEVEL READ COMMITTED, READ WRITE", idle=f"{IDLE_SECONDS}s")
         try:
             yield
             failpoint("before_commit")
@@ -192,7 +191,8 @@ class PostgresDatabase:
         if self.is_in_transaction:
             yield
             return
-        self._begin("ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # Who reads may be as slow as whoever is shown it.
+        self._begin("ISOLATION LEVEL REPEATABLE READ, READ ONLY", idle="0")
         try:
             yield
         finally:
@@ -290,9 +290,10 @@ class PostgresDatabase:
         if _affected(status) != len(records):
             raise StoreError(f"the database wrote {_affected(status)} of {len(records)} bars; the window is undone")
 
-    def _begin(self, mode: str) -> None:
+    def _begin(self, mode: str, *, idle: str) -> None:
         self._xid, self._has_written = None, False
-        self._wait(self._connection.execute(f"BEGIN {mode}{self._settings}"))
+        settings = f"{self._settings}; SET LOCAL idle_in_transaction_session_timeout TO '{idle}'"
+        self._wait(self._connection.execute(f"BEGIN {mode}{settings}"))
 
     def _learn_xid(self) -> None:
         """Without it nobody can tell whether a COMMIT happened; with it what happened is not done twice."""
@@ -324,6 +325,16 @@ class PostgresDatabase:
             if not task.done():
                 task.cancel()
                 self._loop.run_until_complete(asyncio.wait([task]))
+
+
+async def _some(rows: AsyncIterator[asyncpg.Record]) -> list[Row]:
+    """The next rows, none after the last one."""
+    found: list[Row] = []
+    async for record in rows:
+        found.append(tuple(record))
+        if len(found) == STREAMED_ROWS:
+            break
+    return found
 
 
 async def _awaited(answer: Awaitable[T]) -> T:
