@@ -176,9 +176,11 @@ class PostgresDatabase:
         if self.is_in_transaction:
             yield
             return
-        self._begin("ISOLATION LEVEL READ COMMITTED, READ WRITE", idle=f"{IDLE_SECONDS}s")
+        # Not READ WRITE: an operator who makes a database or a role read-only means us.
+        self._begin("ISOLATION LEVEL READ COMMITTED", idle=f"{IDLE_SECONDS}s")
         try:
             yield
+            self._learn_xid()
             failpoint("before_commit")
             self._commit()
         except BaseException:
