@@ -79,7 +79,7 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         lock.acquire(holder)
         stack.callback(lock.release)
         clock = LoopClock()
-        store = await open_store(loaded.database, clock.wall, name)
+        store = await open_store(loaded.database, clock.wall, name, loaded.settings.engine.lease_seconds)
         stack.push_async_callback(store.close)
         store.patience.is_over = True  # until the engine is there to say what is waited for
         await store.enter(holder, version("tapewatch"))

@@ -42,6 +42,8 @@ class EngineSettings(Section):
     """Seconds that a command waits for another command's store before it exits 75."""
     max_wait: float = Field(900.0, ge=0, le=31 * 86_400)
     """Seconds that a run waits for one of the vendor's limits before it ends as waiting_quota."""
+    lease_seconds: float = Field(30.0, ge=1, le=3_600)
+    """On PostgreSQL: seconds that series stay an engine's that is not heard of any more; it renews them in time."""
     group_readable_socket: bool = False
     """Also open a socket that only emits and that the user's group may read."""
 

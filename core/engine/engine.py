@@ -26,7 +26,7 @@ from core.events import (
 from core.failpoints import failpoint
 from core.operations import Operation, make_operation
 from core.stores import RunRecord, RunSeries
-from core.stores.leases import RENEW_SECONDS
+from core.stores.leases import RENEWALS
 from core.text import clean, counted, shown_url
 
 TICK_SECONDS = 0.25
@@ -282,10 +282,11 @@ class Engine:
                 self.tools.bus.publish(job.series_view(entry))
 
     async def _keep_leases(self) -> None:
+        leases = self.tools.store.leases
         while True:
-            await self.tools.clock.sleep(RENEW_SECONDS)
+            await self.tools.clock.sleep(leases.seconds / RENEWALS)
             try:
-                await self.tools.store.leases.renew()
+                await leases.renew()
             except TapewatchError as error:
                 self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="leases"))
 

@@ -193,7 +193,8 @@ class Runner:
 
     async def _attempt(self, fetch: Fetch) -> None:
         entry = self.job.progress[fetch.series.id]
-        if entry.state.id in self._lost:
+        if entry.state.id in self._lost or not self._tools.store.leases.holds(entry.state.id):
+            self._lost.add(entry.state.id)
             return
         if entry.is_refused:
             self._count_failed(entry)
@@ -201,12 +202,15 @@ class Runner:
         if self._family.is_pointless(entry, fetch):
             self._count_done(entry)
             return
+        try:
+            await self._try(entry, fetch)
+        except LeaseLost:
+            self._lost.add(entry.state.id)
+
+    async def _try(self, entry: SeriesProgress, fetch: Fetch) -> None:
         watch = Stopwatch(self._tools.clock)
         try:
             outcome = await self._ask(entry, fetch, watch)
-        except LeaseLost:
-            self._lost.add(entry.state.id)
-            return
         except RateLimited as error:
             self._tools.permits.refused(error.wait, self._tools.options.max_wait)
             self._again(entry, fetch._replace(sends=fetch.sends + 1), 0.0, error)
@@ -321,8 +325,8 @@ class Runner:
     async def _give_up(self, entry: SeriesProgress, fetch: Fetch, error: Exception) -> None:
         text = clean(str(error), 300)
         entry.error = text
-        self._count_failed(entry)
         await self._tools.store.failed(entry.state, fetch.window, text, fetch.attempt, self.job.run_id)
+        self._count_failed(entry)
         self.job.add_error(f"{self._family.name(entry, fetch)}: {text}")
         span = self._family.span(fetch)
         self._tools.bus.publish(

@@ -32,7 +32,7 @@ def enter(db: Database, name: str, holder: Holder, version: str) -> None:
     """Write down that we are here; what engines of this machine left behind that are dead is free at once."""
     db.execute(f"DELETE FROM engine WHERE seen < {NOW} - ?", (float(FORGOTTEN_SECONDS),))
     gone = [other.name for other in read_engines(db) if other.is_here and not _lives(other)]
-    db.executemany("UPDATE lease SET until = 0 WHERE owner = ?", [(other,) for other in gone])
+    _give_back(db, "owner = ANY(CAST(? AS text[]))", (gone,))
     db.executemany("DELETE FROM engine WHERE name = ?", [(other,) for other in gone])
     place = (name, holder.host, machine(), holder.pid, holder.kind, holder.user, version)
     values = (*place, holder.source, holder.key, holder.socket, holder.protocol, holder.since)
@@ -40,7 +40,7 @@ def enter(db: Database, name: str, holder: Holder, version: str) -> None:
 
 
 def leave(db: Database, name: str) -> None:
-    db.execute("UPDATE lease SET until = 0 WHERE owner = ?", (name,))
+    _give_back(db, "owner = ?", (name,))
     db.execute("DELETE FROM engine WHERE name = ?", (name,))
 
 
@@ -67,21 +67,24 @@ def read_engines(db: Database) -> list[Holder]:
     ]
 
 
-def take(db: Database, name: str, series: Collection[int]) -> tuple[dict[int, int], tuple[str, ...]]:
-    """The epochs of the series that are ours now; who has the others, in words.
+def take(
+    db: Database, name: str, series: Collection[int], seconds: float = LEASE_SECONDS
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """The epochs of the series that are ours for `seconds` now; who has the others, in words.
 
-    A commit under way holds its series: it is waited for, so that none happens after its lease has gone.
+    A commit under way holds its lease: it is waited for, so that none happens after its lease has gone. Leases
+    of others that have not ended are not touched. Everybody locks leases in the order of their series.
     """
     ids = sorted(series)
-    db.execute("SELECT id FROM series WHERE id = ANY(CAST(? AS bigint[])) ORDER BY id FOR NO KEY UPDATE", (ids,))
     is_ours = f"lease.owner = excluded.owner AND lease.until > {NOW}"
     taken = db.execute(
         "INSERT INTO lease (series_id, owner, epoch, until) "
-        f"SELECT id, ?, 1, {NOW} + ? FROM series WHERE id = ANY(CAST(? AS bigint[])) ORDER BY id "
+        f"SELECT id, ?, 1, {NOW} + ? FROM series LEFT JOIN lease ON lease.series_id = series.id "
+        f"WHERE id = ANY(CAST(? AS bigint[])) AND (owner IS NULL OR owner = ?1 OR until <= {NOW}) ORDER BY id "
         "ON CONFLICT (series_id) DO UPDATE SET owner = excluded.owner, until = excluded.until, "
         f"epoch = lease.epoch + CASE WHEN {is_ours} THEN 0 ELSE 1 END "
         f"WHERE lease.until <= {NOW} OR lease.owner = excluded.owner RETURNING series_id, epoch",
-        (name, LEASE_SECONDS, ids),
+        (name, seconds, ids),
     )
     epochs = dict(taken.fetchall())
     others = db.execute(
@@ -89,23 +92,50 @@ def take(db: Database, name: str, series: Collection[int]) -> tuple[dict[int, in
         "WHERE series_id = ANY(CAST(? AS bigint[])) AND lease.owner <> ? ORDER BY lease.owner",
         (ids, name),
     )
-    return epochs, tuple(f"{owner} ({host}, pid {pid})" if host else owner for owner, host, pid in others)
+    return epochs, tuple(_words(*row) for row in others)
 
 
-def renew(db: Database, name: str, epochs: dict[int, int]) -> None:
-    ours = (name, list(epochs), list(epochs.values()))
-    db.execute(
-        f"UPDATE lease SET until = {NOW} + ? FROM unnest(CAST(? AS bigint[]), CAST(? AS bigint[])) AS mine (id, epoch) "
-        "WHERE lease.series_id = mine.id AND lease.epoch = mine.epoch AND lease.owner = ?",
-        (LEASE_SECONDS, *ours[1:], ours[0]),
+def _words(owner: str, host: str | None, pid: int | None) -> str:
+    return f"{owner} ({host}, pid {pid})" if host else owner
+
+
+def renew(db: Database, name: str, epochs: dict[int, int], seconds: float = LEASE_SECONDS) -> set[int]:
+    """Keep the leases of these epochs for `seconds` more, and say that we live; the series that we lost meanwhile.
+
+    What was given back is not taken again.
+    """
+    mine = (
+        "SELECT series_id FROM lease JOIN unnest(CAST(? AS bigint[]), CAST(? AS bigint[])) AS held (id, epoch) "
+        "ON held.id = lease.series_id AND held.epoch = lease.epoch "
+        "WHERE owner = ? AND until > 0 ORDER BY series_id FOR NO KEY UPDATE OF lease"
     )
+    kept = db.execute(
+        f"UPDATE lease SET until = {NOW} + ?4 FROM ({mine}) AS mine WHERE lease.series_id = mine.series_id "
+        "RETURNING lease.series_id",
+        (list(epochs), list(epochs.values()), name, seconds),
+    )
+    found = {series_id for (series_id,) in kept.fetchall()}
     db.execute(f"UPDATE engine SET seen = {NOW} WHERE name = ?", (name,))
+    return set(epochs) - found
 
 
 def release(db: Database, name: str, series: Collection[int]) -> None:
-    db.execute(
-        "UPDATE lease SET until = 0 WHERE owner = ? AND series_id = ANY(CAST(? AS bigint[]))", (name, sorted(series))
-    )
+    _give_back(db, "owner = ? AND series_id = ANY(CAST(? AS bigint[]))", (name, sorted(series)))
+
+
+def _give_back(db: Database, which: str, values: tuple[object, ...]) -> None:
+    """What `which` leases stand for is free at once."""
+    mine = f"SELECT series_id FROM lease WHERE {which} AND until > 0 ORDER BY series_id FOR NO KEY UPDATE"
+    db.execute(f"UPDATE lease SET until = 0 FROM ({mine}) AS mine WHERE lease.series_id = mine.series_id", values)
+
+
+def owner_of(db: Database, series_id: int) -> tuple[Holder | None, str]:
+    """Who may write a series now, as far as that engine is known, and who that is in words; "" for nobody."""
+    found = db.execute(f"SELECT owner FROM lease WHERE series_id = ? AND until > {NOW}", (series_id,)).fetchone()
+    if found is None:
+        return None, ""
+    holder = next((engine for engine in read_engines(db) if engine.name == found[0]), None)
+    return holder, _words(found[0], holder.host if holder else None, holder.pid if holder else None)
 
 
 def _lives(holder: Holder) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from core.errors import StoreError
 from core.stores import sqlite_path
+from core.stores.leases import LEASE_SECONDS
 from core.stores.lock import EngineLock, Holder, lock_path, read_holder
 from core.stores.reading import Reader
 from core.stores.sql_store import SQLStore
@@ -21,15 +22,17 @@ def is_postgres(url: str) -> bool:
     return urlsplit(url).scheme in {"postgresql", "postgres"}
 
 
-async def open_store(url: str, wall: Wall = time.time, name: str = "") -> SQLStore:
-    """The store at `url`, for the engine `name` to write to.
+async def open_store(
+    url: str, wall: Wall = time.time, name: str = "", lease_seconds: float = LEASE_SECONDS
+) -> SQLStore:
+    """The store at `url`, for the engine `name` to write to, with leases that last so long.
 
     Raises ConfigError for a URL of no database we know, StoreError as `Store`.
     """
     if is_postgres(url):
         from core.stores.postgres import PostgresStore  # noqa: PLC0415
 
-        return await PostgresStore.open(url, wall, name=name)
+        return await PostgresStore.open(url, wall, name=name, lease_seconds=lease_seconds)
     return await SQLiteStore.open(url, wall)
 
 

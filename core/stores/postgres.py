@@ -8,7 +8,7 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,14 +18,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from core.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable, TapewatchError
-from core.stores import lease_sql
+from core.datasets import SeriesKey
+from core.errors import ConfigError, StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
+from core.stores import Commit, Written, house_sql, lease_sql
 from core.stores.database import Database
-from core.stores.leases import Leases, Taken
+from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
 from core.stores.migrate import check_current
 from core.stores.patience import Patience
 from core.stores.postgres_connection import LOST, CommitUnknown, PostgresDatabase, connect
+from core.stores.selection import find_series
 from core.stores.sql_store import SQLStore
 from core.text import clean, shown_url
 
@@ -33,6 +35,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
+# No lease has it, so that commits of a series that was lost are refused.
+LOST_EPOCH = 0
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 300.0
 OLDEST_SERVER = 14
@@ -149,6 +153,7 @@ class Pool:
     """Implements `core.stores.database.Runs`: the line used last comes first, so that quiet times need one."""
 
     def __init__(self, address: Address, owner: str, connections: int) -> None:
+        self.owner = owner
         self.patience = Patience()
         self.lanes = connections
         self.epochs: dict[int, int] = {}
@@ -192,20 +197,37 @@ class PostgresLeases:
 
     are_shared = True
 
-    def __init__(self, pool: Pool, name: str, epochs: dict[int, int]) -> None:
+    def __init__(self, pool: Pool, name: str, seconds: float) -> None:
+        self.seconds = seconds
         self._pool = pool
         self._name = name
-        self._epochs = epochs
+        self._epochs = pool.epochs
+        self._writing: dict[asyncio.Future[Written], int] = {}
 
     async def take(self, series: Collection[int]) -> Taken:
-        epochs, others = await self._pool.run(lease_sql.take, self._name, series)
+        epochs, others = await self._pool.run(lease_sql.take, self._name, series, self.seconds)
         self._epochs.update(epochs)
         return Taken(set(epochs), others)
 
     async def renew(self) -> None:
-        await self._pool.run(lease_sql.renew, self._name, dict(self._epochs))
+        held = {series_id: epoch for series_id, epoch in self._epochs.items() if epoch != LOST_EPOCH}
+        for series_id in await self._pool.run(lease_sql.renew, self._name, held, self.seconds):
+            if self._epochs.get(series_id) == held[series_id]:
+                self._epochs[series_id] = LOST_EPOCH
+
+    async def written(self, series_id: int, commit: Coroutine[Any, Any, Written]) -> Written:
+        """What `commit` of a series comes to; it goes on when nobody waits for it any more."""
+        writing = asyncio.ensure_future(commit)
+        self._writing[writing] = series_id
+        writing.add_done_callback(self._writing.pop)
+        return await asyncio.shield(writing)
+
+    def holds(self, series_id: int) -> bool:
+        return self._epochs.get(series_id) != LOST_EPOCH
 
     async def release(self, series: Collection[int]) -> None:
+        if late := [writing for writing, series_id in self._writing.items() if series_id in series]:
+            await asyncio.wait(late)
         for series_id in series:
             self._epochs.pop(series_id, None)
         await self._pool.run(lease_sql.release, self._name, series)
@@ -214,32 +236,44 @@ class PostgresLeases:
 class PostgresStore(SQLStore):
     """The store in one schema of a PostgreSQL database."""
 
-    def __init__(self, url: str, pool: Pool, wall: Wall, name: str, *, is_read_only: bool = False) -> None:
+    def __init__(
+        self, url: str, pool: Pool, wall: Wall, name: str, lease_seconds: float, *, is_read_only: bool = False
+    ) -> None:
         super().__init__(url, pool, wall, is_read_only=is_read_only)
-        self.leases: Leases = PostgresLeases(pool, name, pool.epochs)
+        self._leases = PostgresLeases(pool, name, lease_seconds)
+        self.leases: Leases = self._leases
         self._pool = pool
         self._name = name
         self._has_entered = False
 
     @classmethod
     async def open(
-        cls, url: str, wall: Wall = time.time, *, name: str = "", connections: int = CONNECTIONS
+        cls,
+        url: str,
+        wall: Wall = time.time,
+        *,
+        name: str = "",
+        connections: int = CONNECTIONS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> "PostgresStore":
         """`name` is the engine's, under which it holds leases.
 
         Raises StoreRefused where the schema has to be made or migrated first, or is not ours, and
         StoreUnavailable when the server cannot be reached now.
         """
-        return await cls._open(url, wall, name or secrets.token_hex(3), connections, is_read_only=False)
+        pool = Pool(Address.parse(url), name or secrets.token_hex(3), connections)
+        await cls._check(url, pool)
+        return cls(url, pool, wall, pool.owner, lease_seconds)
 
     @classmethod
     async def open_to_plan(cls, url: str, wall: Wall = time.time) -> "PostgresStore":
         """As `open`, for who only reads; a role that may only read is enough."""
-        return await cls._open(url, wall, "", 1, is_read_only=True)
+        pool = Pool(Address.parse(url), "", 1)
+        await cls._check(url, pool)
+        return cls(url, pool, wall, "", LEASE_SECONDS, is_read_only=True)
 
-    @classmethod
-    async def _open(cls, url: str, wall: Wall, name: str, connections: int, *, is_read_only: bool) -> "PostgresStore":
-        pool = Pool(Address.parse(url), name, connections)
+    @staticmethod
+    async def _check(url: str, pool: Pool) -> None:
         pool.patience.is_over = True
         try:
             await pool.run(_check_ready)
@@ -249,11 +283,17 @@ class PostgresStore(SQLStore):
                 raise StoreRefused(f"{shown_url(url)}: {error}") from error
             raise
         pool.patience.is_over = False
-        return cls(url, pool, wall, name, is_read_only=is_read_only)
 
     async def enter(self, holder: Holder, version: str) -> None:
         await self._pool.run(lease_sql.enter, self._name, holder, version)
         self._has_entered = True
+
+    async def commit(self, commit: Commit) -> Written:
+        return await self._leases.written(commit.series.id, super().commit(commit))
+
+    async def drop(self, key: SeriesKey) -> dict[str, int]:
+        """Raises StoreBusy while an engine works on it."""
+        return await self._pool.run(_drop_unleased, key)
 
     async def close(self) -> None:
         """Gives leases back. Where the database is away they end by themselves."""
@@ -263,6 +303,12 @@ class PostgresStore(SQLStore):
             with suppress(StoreError):
                 await self._pool.run(lease_sql.leave, self._name)
         await self._pool.close()
+
+
+def _drop_unleased(database: Database, key: SeriesKey) -> dict[str, int]:
+    if owner := lease_sql.owner_of(database, find_series(database, key))[1]:
+        raise StoreBusy(f"engine {owner} works on {key}; wait for it, or cancel its job")
+    return house_sql.drop(database, key)
 
 
 def _check_ready(database: Database) -> None:

@@ -47,6 +47,11 @@ LOCK_SECONDS = 30
 ROLLBACK_SECONDS = 10
 MIGRATION_LOCK_SECONDS = 5
 MIGRATION_TURN_SECONDS = 600
+LOCK = "SELECT CAST(pg_current_xact_id() AS text), NULL, NULL FROM series WHERE id = ? FOR NO KEY UPDATE"
+LOCK_LEASED = (
+    "SELECT CAST(pg_current_xact_id() AS text), l.owner, l.epoch FROM series AS s "
+    "JOIN lease AS l ON l.series_id = s.id WHERE s.id = ? FOR NO KEY UPDATE OF s FOR SHARE OF l"
+)
 _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_][a-z0-9_]*)")
 _TYPES = {"double precision": "REAL", "bigint": "INTEGER", "integer": "INTEGER", "boolean": "INTEGER"}
 
@@ -201,16 +206,18 @@ class PostgresDatabase:
             self._roll_back()
 
     def lock_series(self, series_id: int) -> None:
-        """Also learns the transaction's number: it tells whether a COMMIT without an answer happened."""
-        found = self.execute(
-            "SELECT CAST(pg_current_xact_id() AS text), l.owner, l.epoch FROM series AS s "
-            "LEFT JOIN lease AS l ON l.series_id = s.id WHERE s.id = ? FOR NO KEY UPDATE OF s",
-            (series_id,),
-        ).fetchone()
+        """Also learns the transaction's number: it tells whether a COMMIT without an answer happened.
+
+        A lease is locked too: who has waited here for another engine to take it reads it as it is then, and not as
+        it was when the statement began.
+        """
+        held = self._epochs.get(series_id)
+        found = self.execute(LOCK if held is None else LOCK_LEASED, (series_id,)).fetchone()
+        if found is None and held is not None:
+            raise LeaseLost(f"series {series_id} was dropped meanwhile")
         if found is None:
             return
         self._xid, owner, epoch = found
-        held = self._epochs.get(series_id)
         if held is not None and (owner, epoch) != (self._owner, held):
             raise LeaseLost(f"the lease of series {series_id} went to engine {owner} while this one was not heard of")
 
