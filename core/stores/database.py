@@ -89,6 +89,8 @@ class Runs(Protocol):
     """Hands out connections: each piece of work gets one for itself. While the database is away it waits."""
 
     patience: Patience
+    lanes: int
+    """How many pieces of work can go on at once."""
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

@@ -47,9 +47,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PASSING = ("08", "53", "57", "58", "25006", "25P03", "25P04", "40001", "40P01", "55P03")
 _REFUSED = ("28", "3D000", "42501", "0A000")
 _FAILED = (*LOST, asyncpg.PostgresError, OverflowError, UnicodeEncodeError)
+# What a connection that was kept says of itself: the database may be there for a new one.
+_STALE = (
+    *(ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
+    *(asyncpg.OperatorInterventionError, asyncpg.ReadOnlySQLTransactionError),
+)
 # Of two transactions that wait for each other one is undone, and has its turn after the other.
-COLLISIONS = 5
-COLLISION_SECONDS = 0.05
+TURNS = 5
+TURN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,10 @@ class Address:
 
         Raises ConfigError for other forms of them.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ConfigError("--db: this is no address; in a password write / as %2F, @ as %40") from error
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema, pooler = given.pop("schema", SCHEMA), given.pop("pooler", "")
         if not _NAME.fullmatch(schema):
@@ -82,8 +90,8 @@ class Address:
         return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS, patience=patience)
 
 
-class _Collided(Exception):
-    """A transaction was undone for the sake of another one; nothing is wrong with the database."""
+class _Again(Exception):
+    """A transaction was undone for the sake of another one, or its connection had ended: the database is well."""
 
 
 class _Line:
@@ -99,14 +107,15 @@ class _Line:
 
     def perform(self, work: Callable[[Database], T]) -> T:
         """`work` as one transaction. Raises the classes of `core.errors`, and CommitUnknown with the result."""
-        for _ in range(COLLISIONS):
-            with suppress(_Collided):
+        for _ in range(TURNS):
+            with suppress(_Again):
                 return self._transact(work)
-            time.sleep(random.uniform(0, COLLISION_SECONDS))  # noqa: S311 - jitter
-        raise StoreUnavailable(f"other transactions got in the way {COLLISIONS} times in a row")
+            time.sleep(random.uniform(0, TURN_SECONDS))  # noqa: S311 - jitter
+        raise StoreUnavailable(f"other transactions got in the way {TURNS} times in a row")
 
     def _transact(self, work: Callable[[Database], T]) -> T:
         result: Any = None
+        was_kept = self._connection is not None
         try:
             database = self._database()
             with database.transaction():
@@ -117,9 +126,12 @@ class _Line:
         except TapewatchError:
             raise
         except asyncpg.TransactionRollbackError as error:
-            raise _Collided from error
+            raise _Again from error
         except _FAILED as error:
-            raise self._told(error) from error
+            told = self._told(error)
+            if was_kept and isinstance(error, _STALE) and isinstance(told, StoreUnavailable):
+                raise _Again from error
+            raise told from error
         return result  # type: ignore[no-any-return]
 
     def close(self) -> None:

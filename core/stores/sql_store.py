@@ -30,6 +30,7 @@ from core.stores.bars import StoredSeries
 from core.stores.catalog import ListingCommit, ListingWritten, StoredList
 from core.stores.changes import Entity
 from core.stores.database import Runs
+from core.stores.groups import Groups
 from core.stores.leases import Leases, Unshared
 from core.stores.lock import Holder
 from core.stores.patience import Patience
@@ -101,6 +102,7 @@ class SQLStore(_Lists, _Bars):
         self.url = url
         self.leases: Leases = Unshared()
         self._db = db
+        self._groups = Groups(db)
         self._wall = wall
         self._is_read_only = is_read_only
 
@@ -121,7 +123,7 @@ class SQLStore(_Lists, _Bars):
         return await self._db.run(series_sql.read_or_create, source, keys, int(self._wall()) if create else None)
 
     async def commit(self, commit: Commit) -> Written:
-        return await self._db.run(window_sql.write_window, commit)
+        return await self._groups.commit(commit)
 
     async def quarantine(self, series: SeriesState, window: Window, rejected: RejectedRow, run_id: str) -> None:
         await self._db.run(window_sql.write_rejected, series.id, window, rejected, run_id, int(self._wall()))
@@ -167,4 +169,5 @@ class SQLStore(_Lists, _Bars):
         return await self._db.run(house_sql.drop, key)
 
     async def close(self) -> None:
+        await self._groups.close()
         await self._db.close()
