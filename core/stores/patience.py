@@ -10,13 +10,14 @@ from core.errors import StoreUnavailable
 T = TypeVar("T")
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 2.0
+REASONS = 10  # of one outage that are told
 
 
 class Patience:
     """Waits out StoreUnavailable, for everybody who works on one store.
 
-    `say` hears the reason when work begins to wait, and nothing when none does any more: on a full disk small
-    things still succeed. Once `is_over`, what cannot be done at once fails: who is about to leave does not wait,
+    `say` hears each new reason while work waits, and nothing when none does any more: on a full disk small things
+    still succeed. Once `is_over`, what cannot be done at once fails: who is about to leave does not wait,
     nor does who has nobody to tell.
     """
 
@@ -24,7 +25,7 @@ class Patience:
         self.say: Callable[[str], None] = lambda _reason: None
         self.is_over = False
         self._waiting: set[object] = set()
-        self._has_said = False
+        self._said: set[str] = set()
 
     async def wait_out(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` gives as soon as it can. Raises StoreUnavailable once this is over."""
@@ -33,8 +34,9 @@ class Patience:
             done = await self._persevere(attempt, ticket)
         finally:
             self._waiting.discard(ticket)
-        if not self._waiting:
-            self._tell("")
+        if self._said and not self._waiting:
+            self._said.clear()
+            self.say("")
         return done
 
     async def _persevere(self, attempt: Callable[[], Awaitable[T]], ticket: object) -> T:
@@ -51,6 +53,6 @@ class Patience:
             pause = min(2 * pause, LONGEST_SECONDS)
 
     def _tell(self, reason: str) -> None:
-        if self._has_said != bool(reason):
-            self._has_said = bool(reason)
+        if reason not in self._said and len(self._said) < REASONS:
+            self._said.add(reason)
             self.say(reason)
