@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -206,8 +206,13 @@ class Job:
         if len(self.errors) < 100 and text not in self.errors:
             self.errors.append(text)
 
-    def expect(self, plan: Plan) -> None:
-        """Register the series of `plan`, which may be ones that were planned before, as they are meant now."""
+    def expect(self, plan: Plan, series: Set[int] = frozenset()) -> None:
+        """Register the series of `plan`, which may be ones that were planned before, as they are meant now.
+
+        Of those of `series` that it has no part of others have done everything.
+        """
+        for series_id in series & self.progress.keys():
+            self.progress[series_id].windows_total = self.progress[series_id].windows_done
         for part in plan.parts:
             reason = next((fetch.reason for fetch in part.fetches()), "")
             done = part.windows - part.requests

@@ -6,7 +6,7 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 
@@ -93,7 +93,7 @@ class Runner:
             shares = Shares(job, self._tools, plan, self._say_others)
             while not job.is_stopping and (share := await shares.take()) is not None:
                 try:
-                    self._begin(share)
+                    self._begin(share, shares.mine)
                     await self._work_through()
                 finally:
                     await shares.release(self._lost)
@@ -151,10 +151,10 @@ class Runner:
         await self._budget.take(self.job, plan, self._tools, self._say)
         return plan
 
-    def _begin(self, plan: Plan) -> None:
+    def _begin(self, plan: Plan, series: Set[int]) -> None:
         job = self.job
         if plan is not job.plan:
-            job.expect(plan)
+            job.expect(plan, series)
         job.queue = WorkQueue(plan.fetches())
         job.queue.is_held = self._is_held
         self._enter("held" if self._is_held else "running")

@@ -16,47 +16,53 @@ POLL_SECONDS = 1.0
 
 
 class Shares:
-    """Hands out `plan` in parts, each of series that are leased until `release`."""
+    """Hands out `plan` in parts, each of series that are leased until `release`: those are `mine`."""
 
     def __init__(self, job: Job, tools: Tools, plan: Plan, say: Callable[[str], None]) -> None:
+        self.mine: set[int] = set()
         self._job = job
         self._tools = tools
         self._plan = plan
         self._say = say
         self._left: set[int] | None = plan.series_ids
-        self._mine: set[int] = set()
 
     @property
     def are_left(self) -> bool:
         return self._left is not None
 
     async def take(self) -> Plan | None:
-        """The next part, None when there is none left. Raises SourceError and StoreError."""
+        """The next part, None when there is none left. Raises SourceError and StoreError.
+
+        Of series that are `mine` and not in it there is nothing left to do.
+        """
         leases, left = self._tools.store.leases, self._left
         if left is None:
             return None
         if not leases.are_shared or not left:
-            self._mine = set(left)
+            self.mine = set(left)
             return self._plan
-        taken = await leases.take(left)
-        while not taken.series:
-            self._say(f"for {counted(len(left), 'series')} of {' and '.join(taken.others) or 'another engine'}")
+        taken, has_waited = await leases.take(left), False
+        while taken.others and not taken.series:
+            has_waited = True
+            self._say(f"for {counted(len(left), 'series')} of {' and '.join(taken.others)}")
             await self._tools.clock.sleep(POLL_SECONDS * (0.5 + self._tools.chance()))
             taken = await leases.take(left)
         self._say("")
-        self._mine = taken.series
-        return await self._anew()
+        # Nobody has what was dropped meanwhile.
+        self.mine = taken.series if taken.others else set(left)
+        return await self._anew(has_waited=has_waited)
 
     async def release(self, lost: set[int]) -> None:
         """Let go of the part; series that were `lost` to others on the way come again."""
-        left = ((self._left or set()) - self._mine) | lost
+        left = ((self._left or set()) - self.mine) | lost
         self._left = left or None
-        mine, self._mine = self._mine, set()
+        mine, self.mine = self.mine, set()
         await self._tools.store.leases.release(mine)
 
-    async def _anew(self) -> Plan:
-        """The part as it is by now; lists are asked for whatever others did."""
-        plan = self._plan
-        if not plan.lists:
+    async def _anew(self, *, has_waited: bool) -> Plan:
+        """The part as it is by now. Lists that were just found due, or are asked for in any case, still are."""
+        plan, operation = self._plan, self._job.operation
+        is_forced = operation.full_refresh or not operation.enable_caching
+        if not plan.lists or (has_waited and not is_forced):
             plan = await make_plan(self._job, self._tools, self._say)
-        return plan.only(self._mine)
+        return plan.only(self.mine)

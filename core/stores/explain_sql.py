@@ -87,7 +87,7 @@ def write_causes(db: Database, series_ids: Sequence[int]) -> None:
     )
     causes = [
         (each.explanation.cause, each.series_id, each.gap.window.start)
-        for series_id in series_ids
+        for series_id in sorted(series_ids)
         for each in _explained(db, db.execute(query, (series_id, *words)).fetchall())
         if each.explanation.cause != each.gap.cause
     ]

@@ -65,12 +65,14 @@ def write_journal(
             ("state", "windows_done", "windows_total", "rows", "error"),
             [(s.run_id, s.series, s.state, s.windows_done, s.windows_total, s.rows, s.error) for s in series],
         )
+        # Engines side by side tell of the same alerts, and wait for each other in one order.
+        ordered = sorted(alerts, key=lambda alert: alert.alert)
         _replace(
             db,
             "alert",
             ("alert",),
             ("rule", "level", "state", "since", "changed", "message", "source", "count"),
-            [(a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count) for a in alerts],
+            [(a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count) for a in ordered],
         )
 
 

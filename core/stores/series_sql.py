@@ -26,7 +26,9 @@ def read_or_create(db: Database, source: str, keys: Sequence[SeriesKey], created
     if created is None:
         return [_series(db, source, key, None) for key in keys]
     with db.transaction():
-        return [_series(db, source, key, created) for key in keys]
+        # In one order, so that engines which make the same ones do not wait for each other in a circle.
+        made = {key: _series(db, source, key, created) for key in sorted(keys)}
+    return [made[key] for key in keys]
 
 
 def _series(db: Database, source: str, key: SeriesKey, created: int | None) -> SeriesState:
