@@ -74,7 +74,7 @@ class Address:
         try:
             parts = urlsplit(url)
         except ValueError as error:
-            raise ConfigError("--db: this is no address; in a password write / as %2F, @ as %40") from error
+            raise ConfigError("--db: the address cannot be read; in a password write / as %2F, @ as %40") from error
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema, pooler = given.pop("schema", SCHEMA), given.pop("pooler", "")
         if not _NAME.fullmatch(schema):
