@@ -1,7 +1,7 @@
 """`make bench`: all benchmarks, as ratios of one run, into tests/bench/results.md and results.svg.
 
-A full run takes about an hour on two cores that do nothing else. A part of it, or a smoke run, prints the same text
-and leaves the files alone.
+A full run takes a little more than an hour on two cores that do nothing else. A part of it, or a smoke run, prints
+the same text and leaves the files alone.
 """
 
 import argparse
@@ -95,6 +95,7 @@ def main(arguments: list[str]) -> int:
         for experiment in chosen(given):
             tell(experiment.title)
             outcomes.append(laboratory.run(experiment, tell))
+            tell("\n".join(report.about(outcomes[-1])))
     watched = dashboard.measure() if "dashboard" in given.only and not given.quick else []
     publish(outcomes, facts, watched, is_written=given.is_full or given.write)
     return int(any(outcome.failures for outcome in outcomes))
