@@ -157,10 +157,8 @@ def _absences(request: Request, answered: Window, page: Page, checked: CheckedPa
     """Closed slots without a usable row, each run with its cause and with what the answer said around it."""
     start = max(answered.start, request.state.history_start or answered.start)
     expected = clip(answered, Window(start, max(start, answered.end)))
-    if len(checked.rows) >= grain.bars(expected):
-        present = [row[0] for row in checked.rows if row[0] < expected.end]
-        if len(present) == grain.bars(expected) and present and present[0] == expected.start:
-            return []
+    if _fills(checked.rows, expected, grain):
+        return []
     holes = absent(expected, (row[0] for row in checked.rows), grain)
     spoiled = _spoiled(holes, checked.rejected, request.fetch)
     evidence = _evidence(request, page, checked)
@@ -168,6 +166,15 @@ def _absences(request: Request, answered: Window, page: Page, checked: CheckedPa
         *(Absence(part, "rejected", evidence) for part in spoiled),
         *(Absence(part, "absent", evidence) for part in subtract(holes, spoiled)),
     ]
+
+
+def _fills(rows: Sequence[tuple[Any, ...]], expected: Window, grain: Grain) -> bool:
+    """Whether `rows`, which ascend on the grid, leave no slot out: then the last one is as far on as there are slots."""
+    count = grain.bars(expected)
+    return len(rows) >= count > 0 and (rows[0][0], rows[count - 1][0]) == (
+        expected.start,
+        expected.end - grain.seconds,
+    )
 
 
 def _spoiled(holes: list[Window], rejected: Sequence[RejectedRow], fetch: Fetch) -> list[Window]:

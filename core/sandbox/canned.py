@@ -1,12 +1,13 @@
 """History pages from ready-made columns, so that a benchmark measures the client and not this server.
 
 Per kind, grain and groups one page of real synthetic bars is printed once; a request only exchanges
-times and names. Bars follow each other as a ring: the first OPEN is the last CLOSE. Times of trades
-inside a row are those of the template.
+times and names. Bars follow each other as a ring: the first OPEN is the last CLOSE.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from core.sandbox.catalog import Catalog, Instrument
 from core.sandbox.history import History
@@ -17,11 +18,23 @@ from core.sandbox.wire import Answer
 from core.windows import GRAINS, Grain
 
 _EPOCH = 1_735_689_600
+_TIME = re.compile(rb'(?<=_TIMESTAMP":)\d+')
 _TEMPLATES = {
     "spot": ("binance", "BTC-USDT"),
     "futures": ("binance", "BTC-USDT-VANILLA-PERPETUAL"),
     "index": ("cadli", "BTC-USD"),
 }
+
+
+class Printed(NamedTuple):
+    """The text of a group for one bar, with a place for each time in it; times are seconds after the bar's start."""
+
+    text: bytes
+    times: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: bytes, start: int) -> "Printed":
+        return cls(_TIME.sub(b"%d", text), tuple(int(found) - start for found in _TIME.findall(text)))
 
 
 class Canned:
@@ -32,6 +45,7 @@ class Canned:
         self._catalog = catalog
         self._market = market
         self._columns = lru_cache(maxsize=64)(self._print)
+        self._page = lru_cache(maxsize=256)(self._place)
 
     def page(self, kind: str, grain: Grain, query: Mapping[str, str], now: int) -> Answer:
         """Raises Refusal 400 or 404, as a real page does. Aggregates, CSV and streams are real pages."""
@@ -42,7 +56,7 @@ class Canned:
             return self._history.page(kind, grain, query, now)
         instrument, _, span = self._history.span(kind, grain, asked, now)
         count = grain.bars(span)
-        columns = self._columns(kind, grain.name, asked.groups)
+        columns = self._page(kind, grain.name, asked.groups, span.start)
         width = len(columns) + 1
         pieces: list[bytes] = [b""] * (count * width)
         pieces[0::width] = _stamps(span.start, count, grain.seconds, head(grain))
@@ -52,7 +66,18 @@ class Canned:
         body = b"".join([b'{"Data":[', memoryview(pieces[0])[2:], *pieces[1:], b'}],"Err":{}}'])
         return Answer(200, body)
 
-    def _print(self, kind: str, grain_name: str, groups: tuple[str, ...]) -> list[list[bytes]]:
+    def _place(self, kind: str, grain_name: str, groups: tuple[str, ...], start: int) -> list[list[bytes]]:
+        """The columns of a page whose first bar is at `start`; those without times are the same for all."""
+        step = GRAINS[grain_name].seconds
+        return [
+            [
+                bar.text % tuple(start + step * at + time for time in bar.times) if bar.times else bar.text
+                for at, bar in enumerate(column)
+            ]
+            for column in self._columns(kind, grain_name, groups)
+        ]
+
+    def _print(self, kind: str, grain_name: str, groups: tuple[str, ...]) -> list[list[Printed]]:
         """One list of texts a group, empty for groups that are constant."""
         grain = GRAINS[grain_name]
         cap = PAGE_CAP[grain]
@@ -66,7 +91,7 @@ class Canned:
             bars[i] = bar._replace(opening=previous)
             previous = bar.closing
         return [
-            [] if isinstance(piece, str) else [piece(bar).encode() for bar in bars]
+            [] if isinstance(piece, str) else [Printed.of(piece(bar).encode(), bar.start) for bar in bars]
             for piece in layout(instrument, groups)
         ]
 
