@@ -169,7 +169,7 @@ def _absences(request: Request, answered: Window, page: Page, checked: CheckedPa
 
 
 def _fills(rows: Sequence[tuple[Any, ...]], expected: Window, grain: Grain) -> bool:
-    """Whether `rows`, which ascend on the grid, leave no slot out: then the last one is as far on as there are slots."""
+    """Whether `rows`, which ascend on the grid, leave no slot out: then the last is as far on as there are slots."""
     count = grain.bars(expected)
     return len(rows) >= count > 0 and (rows[0][0], rows[count - 1][0]) == (
         expected.start,
