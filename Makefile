@@ -9,7 +9,7 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 
 ZONES := Asia/Kathmandu America/Sao_Paulo
 
-.PHONY: help demo test zones check lint format coverage bench picture requirements clean
+.PHONY: help demo test zones check lint format coverage crash bench picture requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | sort | expand -t 14
@@ -37,6 +37,9 @@ coverage: .venv/dev
 format: .venv/dev  ## format the code and mend what lint can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+crash: .venv/dev  ## kill ingestion anywhere and cut its power, for longer than the suite does
+	$(BIN)/python -m tests.crash --points 600 --kills 200 --errors 120
 
 bench: .venv/dev .venv-bench/peers  ## speed, memory and latency beside the floor and what people use, as ratios
 	$(BIN)/python -m tests.bench

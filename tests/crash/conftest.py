@@ -34,19 +34,20 @@ def places(request: pytest.FixtureRequest) -> Places:
     return found
 
 
-@pytest.fixture
-def bench(nursery: Nursery, places: Places, seed: int) -> Bench:
-    """One worker or several, as the seed wants it."""
-    return Bench(nursery, places, seed, workers=1 + seed % 3)
-
-
 @pytest.fixture(scope="session")
-def _tracing() -> str:
+def tracing() -> str:
+    """Why system calls cannot be counted here, or nothing."""
     return can_trace()
 
 
 @pytest.fixture
-def tracing(_tracing: str) -> None:
-    """For tests that count system calls; where that is not allowed, those of the failpoints do what they can."""
-    if _tracing:
-        pytest.skip(_tracing)
+def bench(nursery: Nursery, places: Places, seed: int, tracing: str) -> Bench:
+    """One worker or several, as the seed wants it."""
+    return Bench(nursery, places, seed, workers=(1, 4, 8)[seed % 3], is_traced=not tracing)
+
+
+@pytest.fixture
+def _calls_fail(tracing: str) -> None:
+    """For tests that make system calls fail."""
+    if tracing:
+        pytest.skip(tracing)

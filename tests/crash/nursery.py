@@ -14,12 +14,14 @@ import select
 import signal
 import sys
 import traceback
+from collections import deque
 from typing import Any, NoReturn
 
 from core import failpoints
 from core.errors import StoreError
 from core.stores import postgres  # noqa: F401 - so that children need not
 from tests.crash import child
+from tests.crash.scenario import Scenario
 
 # prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY): a debugger that is no ancestor may attach, where Yama would forbid it.
 TRACER, ANYONE = 0x59616D61, -1
@@ -91,7 +93,14 @@ def _arm(failpoint: str) -> None:
 def _fail() -> None:
     failpoints._left -= 1
     if failpoints._left == 0:
+        os.write(2, b"a failpoint fails\n")
         raise StoreError("a failpoint failed")
+
+
+def warm_up() -> None:
+    """What all children work out alike is worked out once."""
+    for step in Scenario(0).steps:
+        deque(step.rows(), maxlen=0)
 
 
 def _let_anyone_trace() -> None:
@@ -100,6 +109,7 @@ def _let_anyone_trace() -> None:
 
 
 def main() -> None:
+    warm_up()
     for line in iter(sys.stdin.readline, ""):
         run(json.loads(line))
 

@@ -20,6 +20,8 @@ import pytest
 import core.stores.sqlite
 from core.stores.sqlite_connection import SQLiteDatabase, connect
 from tests.crash import child
+from tests.crash.oracle import oracle
+from tests.crash.tables import read
 
 SECTOR = 512
 # Often, so that cuts fall into checkpoints too.
@@ -173,28 +175,35 @@ class Cut(NamedTuple):
     url: str
     said: list[str]
 
+    def complaints(self, seed: int) -> list[str]:
+        return oracle(seed).complaints(read(self.url), self.said)
+
+
+def cuts(folder: Path, seed: int, sync: str = "FULL") -> list[Cut]:
+    """Every moment of a run of the scenario of `seed` at which the power may go."""
+    folder.mkdir(exist_ok=True)
+    return PowerCuts(record(f"sqlite:///{folder}/record.db", seed), folder, random.Random(seed), sync).play()
+
 
 @dataclass
 class PowerCuts:
-    """Plays a recording and cuts the power: before some syncs, and after some of what is said."""
+    """Plays a recording and cuts the power: before everything that is synced, and after everything that is said."""
 
     recording: Recording
     folder: Path
     chance: random.Random
-    share: float
-    """How many of the moments are tried."""
     sync: str = "FULL"
     cuts: list[Cut] = field(default_factory=list)
 
     def play(self) -> list[Cut]:
         disk, said = Disk(), list[str]()
-        disk.before_sync = lambda: self._maybe(disk, said)
+        disk.before_sync = lambda: self._cut(disk, said)
         with closing(apsw.Connection("store.db", vfs=disk.name)) as db:
             _prepare(db)
             for kind, text in self.recording.entries:
                 if kind == "said":
                     said.append(text)
-                    self._maybe(disk, said)
+                    self._cut(disk, said)
                 else:
                     db.execute(self._changed(text)).fetchall()
         return self.cuts
@@ -203,11 +212,10 @@ class PowerCuts:
         sql = re.sub(r"(?<=wal_autocheckpoint = )\d+", str(CHECKPOINT_PAGES), sql)
         return re.sub(r"(?<=synchronous = )\w+", self.sync, sql)
 
-    def _maybe(self, disk: Disk, said: list[str]) -> None:
-        if self.chance.random() < self.share:
-            folder = self.folder / str(len(self.cuts))
-            disk.cut(folder, self.chance.choice([0.0, 0.5, 0.9, 1.0]), self.chance)
-            self.cuts.append(Cut(f"sqlite:///{folder}/store.db", list(said)))
+    def _cut(self, disk: Disk, said: list[str]) -> None:
+        folder = self.folder / str(len(self.cuts))
+        disk.cut(folder, self.chance.choice([0.0, 0.5, 0.9, 1.0]), self.chance)
+        self.cuts.append(Cut(f"sqlite:///{folder}/store.db", list(said)))
 
 
 def _prepare(db: apsw.Connection) -> None:

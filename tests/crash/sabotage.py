@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import core.engine.ingest
 import core.stores.gap_sql
+import core.stores.groups
 import core.stores.schema
 from core.failpoints import failpoint
 from core.stores import Commit, Written, window_sql
@@ -93,14 +94,18 @@ def _in_two(
         written: Written = original(db, commit)
         return written
 
-    _instead(window_sql, "write_window", write)
+    for module in (window_sql, core.stores.groups):
+        _instead(module, "write_window", write)
 
 
 def _commit_early(db: Database) -> None:
-    """On PostgreSQL all work on a connection is in one transaction."""
+    """Where a window is written in somebody else's transaction."""
     if isinstance(db, PostgresDatabase):
         db._commit()
         db._begin("READ WRITE")
+    elif isinstance(db, SQLiteDatabase) and db.in_transaction:
+        db.execute("COMMIT")
+        db.execute("BEGIN IMMEDIATE")
 
 
 @bug("killed", "is lost")

@@ -9,7 +9,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
@@ -83,9 +83,10 @@ class Step:
 
     def rows(self) -> Iterator[tuple[int | float, ...]]:
         """The usable rows of the answer: (ts, *values)."""
+        columns = self.columns
         for ts in slots(self.window):
             if ts not in self.absent and ts not in self.rejected:
-                yield (ts, *(value(self.cell.key, ts, column, ts in self.restated) for column in self.columns))
+                yield (ts, *(value(self.cell.key, ts, column, ts in self.restated) for column in columns))
 
     def is_due(self, state: SeriesState) -> bool:
         """Whether the store shows that this is still to be asked."""
@@ -105,6 +106,7 @@ def slots(window: Window) -> range:
     return range(window.start, window.end, BAR)
 
 
+@cache
 def value(key: SeriesKey, ts: int, column: Column, version: int = 0) -> int | float:
     """What the vendor says of a bar. Both databases keep such numbers exactly."""
     return column.kind(zlib.crc32(f"{key}/{ts}/{column.name}/{version}".encode()) % 8_000 / 4)

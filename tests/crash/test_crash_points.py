@@ -15,7 +15,6 @@ def sizes(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("count", [pytest.param(few, id="few"), slow])
 
 
-@pytest.mark.usefixtures("tracing")
 @sizes(FEW, MANY)
 def test_killed_at_any_system_call(bench: Bench, count: int) -> None:
     tally = Tally()
@@ -25,7 +24,6 @@ def test_killed_at_any_system_call(bench: Bench, count: int) -> None:
     assert tally.hit >= count * 0.9
 
 
-@pytest.mark.usefixtures("tracing")
 @sizes(2, 20)
 def test_killed_while_the_schema_is_made(bench: Bench, count: int) -> None:
     bare, tally = replace(bench, is_bare=True), Tally()

@@ -7,7 +7,7 @@ from tests.crash.trial import GETS_OVER_IT, SAYS_SO, Bench, Tally, some
 SLOW = (pytest.mark.slow, pytest.mark.timeout(900))
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.usefixtures("_calls_fail")
 @pytest.mark.parametrize("persist", [False, True], ids=["once", "for-ever"])
 @pytest.mark.parametrize("count", [pytest.param(4, id="few"), pytest.param(40, id="many", marks=SLOW)])
 def test_a_system_call_fails_and_that_is_said(bench: Bench, count: int, persist: bool) -> None:
@@ -18,7 +18,7 @@ def test_a_system_call_fails_and_that_is_said(bench: Bench, count: int, persist:
     assert tally.hit
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.usefixtures("_calls_fail")
 @pytest.mark.parametrize("count", [pytest.param(4, id="few"), pytest.param(40, id="many", marks=SLOW)])
 def test_a_system_call_fails_once_and_the_child_gets_over_it(bench: Bench, count: int) -> None:
     tally = Tally()

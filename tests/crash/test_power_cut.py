@@ -6,37 +6,26 @@ from pathlib import Path
 import pytest
 
 from tests.crash.killing import Nursery
-from tests.crash.oracle import Oracle
 from tests.crash.places import SQLitePlaces
-from tests.crash.powercut import Cut, PowerCuts, record
-from tests.crash.tables import read
+from tests.crash.powercut import cuts
 from tests.crash.trial import Bench, Tally, Trial
 
 
-def cuts(folder: Path, seed: int, sync: str = "FULL") -> list[Cut]:
-    chance = random.Random(seed)
-    played = PowerCuts(record(f"sqlite:///{folder}/record.db", seed), folder, chance, 1.0, sync).play()
-    assert len(played) > 30
-    return played
-
-
-def complaints(found: list[Cut], seed: int) -> list[str]:
-    oracle = Oracle(seed)
-    return [text for cut in found for text in oracle.complaints(read(cut.url), cut.said)]
-
-
 def test_nothing_acknowledged_is_lost(tmp_path: Path, seed: int) -> None:
-    assert complaints(cuts(tmp_path, seed), seed) == []
+    found = cuts(tmp_path, seed)
+    assert len(found) > 80
+    assert [text for cut in found for text in cut.complaints(seed)] == []
 
 
 def test_a_rerun_completes(nursery: Nursery, sqlite: SQLitePlaces, tmp_path: Path, seed: int) -> None:
-    tally = Tally()
+    tally, bench = Tally(), Bench(nursery, sqlite, seed)
     for cut in random.Random(seed).sample(cuts(tmp_path, seed), 4):
-        Trial(Bench(nursery, sqlite, seed), cut.url, tally, cut.url, cut.said, interruptions=1).finish()
+        Trial(bench, cut.url, tally, cut.url, cut.said, interruptions=1).finish()
     assert tally.complaints == []
 
 
 @pytest.mark.parametrize("sync", ["NORMAL", "OFF"])
 def test_with_less_care_acknowledged_bars_are_lost(tmp_path: Path, seed: int, sync: str) -> None:
     """Planted: this is what the pragma is for."""
-    assert any("acknowledged and is lost" in text for text in complaints(cuts(tmp_path, seed, sync), seed))
+    found = (text for cut in cuts(tmp_path, seed, sync) for text in cut.complaints(seed))
+    assert any("acknowledged and is lost" in text for text in found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tests.crash.killing import TOO_LONG, Ended, Nursery, Point
-from tests.crash.oracle import Oracle
+from tests.crash.oracle import oracle
 from tests.crash.tables import read
 
 STORE_FAILED = 3
@@ -82,6 +82,7 @@ class Bench:
     workers: int = 1
     sabotage: str = ""
     is_bare: bool = False
+    is_traced: bool = True
 
     @property
     def chance(self) -> random.Random:
@@ -93,7 +94,9 @@ class Bench:
         return ("--url", url, "--seed", str(self.seed), "--workers", str(self.workers), *planted, *bare, *more)
 
     def points(self) -> list[Point]:
-        """Every system call of an undisturbed run that matters."""
+        """Every system call of an undisturbed run that matters; where they cannot be counted the failpoints serve."""
+        if not self.is_traced:
+            return self.failpoints()
         url = self.places.fresh(is_bare=self.is_bare)
         counts = self.nursery.calls(self.places.calls, *self.arguments(url))
         self.places.drop(url)
@@ -123,8 +126,8 @@ class Bench:
     def kill_in_time(self, kills: int, tally: Tally) -> None:
         """At any time, again and again on the same store, until there were so many kills."""
         chance, whole = self.chance, self.duration()
-        attempts = 0
-        while tally.hit < kills:
+        attempts, goal = 0, tally.hit + kills
+        while tally.hit < goal:
             attempts += 1
             assert attempts < 10 * kills, "children end before they can be killed"
             with self.trial(f"kill {attempts}", tally) as trial:
@@ -178,13 +181,15 @@ class Trial:
     interruptions: int = 0
 
     def __post_init__(self) -> None:
-        self._oracle = Oracle(self.bench.seed)
+        self._oracle = oracle(self.bench.seed)
 
     def run(self, *more: str, at: Point | None = None, seconds: float = TOO_LONG) -> tuple[Ended, bool]:
         """A child that may be ended, and what it left; whether it was killed."""
         ended = self.bench.nursery.run(*self.bench.arguments(self.url, *more), at=at, seconds=seconds)
         self.said += ended.said
         self.interruptions += 1 + ended.errors.count("\n")
+        if seconds == TOO_LONG <= ended.seconds:
+            self._complain([f"it hung: {ended.errors}"])
         self.judge()
         return ended, ended.was_killed
 
