@@ -13,14 +13,14 @@ from core.errors import ConfigError
 from core.references import Reference
 from core.stores.changes import IS_LISTED, RENAMED, REUSED
 from core.stores.database import Database
-from core.stores.export_sql import Question, Reading, Row, Stream, undone
+from core.stores.export_sql import Question, Reading, Row, Stream, shown, undone
 from core.windows import Window
 
 _UNKEPT = frozenset({"list_id", "list_rank", "last_seen"})
 _THEN = "FROM metadata_change AS c WHERE c.data_type = '{0}' AND c.entity_id = {0}.entity_id AND c.at <= :until"
 _COMPUTED = {
-    IS_LISTED: f"coalesce((SELECT CASE c.change WHEN '{REUSED}' THEN false ELSE c.new = 'true' END {_THEN} "
-    f"AND (c.change = '{REUSED}' OR c.field = '{IS_LISTED}') ORDER BY c.id DESC LIMIT 1), true)",
+    IS_LISTED: f"CAST(coalesce((SELECT CASE c.change WHEN '{REUSED}' THEN false ELSE c.new = 'true' END {_THEN} "
+    f"AND (c.change = '{REUSED}' OR c.field = '{IS_LISTED}') ORDER BY c.id DESC LIMIT 1), true) AS INTEGER)",
     "changed": f"coalesce((SELECT max(c.at) {_THEN}), first_seen)",
 }
 
@@ -81,11 +81,13 @@ def _read(db: Database, reference: Reference, where: str, values: dict[str, Any]
         where += " AND first_seen <= :until"
     if question.changed_since is not None:
         where += f" AND {computed.get('changed', 'changed')} >= :since"
-    names = ", ".join(["entity_id", *(computed.get(name, name) for name in question.columns)])
+    flags = {IS_LISTED, *(column.name for column in reference.columns if column.kind is bool)}
+    columns = (computed.get(name) or shown(db, name, flags) for name in question.columns)
+    names = ", ".join(["entity_id", *columns])
     given = {**values, "until": question.until, "since": question.changed_since}
-    rows = db.execute(f"SELECT {names} FROM {reference.name} WHERE {where} ORDER BY entity_id", given)
+    rows = db.stream(f"SELECT {names} FROM {reference.name} WHERE {where} ORDER BY entity_id", given)
     if question.as_of is None:
-        return iter(rows)
+        return rows
     kept = [name if name not in computed else "" for name in question.columns]
     return undone(rows, _changed_later(db, reference, question.as_of), kept)
 
@@ -96,7 +98,7 @@ def _changed_later(db: Database, reference: Reference, as_of: int) -> Iterator[t
         "SELECT entity_id, change, field, old FROM metadata_change WHERE data_type = ? AND at > ? "
         f"AND field IS NOT NULL AND change <> '{REUSED}' ORDER BY entity_id, id DESC"
     )
-    for entity_id, changes in groupby(db.execute(query, (reference.name, as_of)), lambda change: change[0]):
+    for entity_id, changes in groupby(db.stream(query, (reference.name, as_of)), lambda change: change[0]):
         old: dict[str, Any] = {}
         for _, change, field, text in changes:
             # What a new name says already is not recorded beside it.

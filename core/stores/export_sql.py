@@ -7,7 +7,7 @@ data are taken back by `metadata_change`. Everything is read in order and a row 
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby, pairwise
@@ -80,6 +80,13 @@ def columns_of(db: Database, table: str) -> dict[str, str]:
     return {name: kind or ("TEXT" if name in _TEXTS else "INTEGER") for name, kind in db.columns(table).items()}
 
 
+def shown(db: Database, name: str, flags: Collection[str]) -> str:
+    """A column as an expression that is alike in both databases: times are ISO text, flags are numbers."""
+    if name == "time":
+        return db.iso_time
+    return f"CAST({name} AS INTEGER)" if name in flags else name
+
+
 def bar_streams(db: Database, dataset: Dataset, grain: Grain, selection: Selection, question: Question) -> list[Stream]:
     """The selected series by market and instrument."""
     found = db.execute(
@@ -127,11 +134,12 @@ def read_bars(
 ) -> Reading:
     """Bars of one series that start inside `window`, as `(ts, *columns)`, ascending."""
     derived, group_of = dict(dataset.derived), group_names(dataset)
+    flags = {"closed", *(column.name for column in (*dataset.columns, *dataset.constants) if column.kind is bool)}
     sources = [derived.get(name, name) for name in question.columns]
     groups = {group_of[name] for name in sources if name in group_of}
     for part, marks in _parts(window, _marks(db, series_id, question, groups)):
         later = {name: marks[group] for name in sources if (group := group_of.get(name)) in marks}
-        seen = ["NULL" if name in later else name for name in sources]
+        seen = ["NULL" if name in later else shown(db, name, flags) for name in sources]
         rows = _select_bars(db, f"{dataset.name}_{grain.name}", series_id, question, part, seen, _TOUCHED in marks)
         if question.as_of is None:
             yield from rows
@@ -179,15 +187,15 @@ def _select_bars(
     is_touched: bool,
 ) -> Iterator[Row]:
     names = ", ".join(["ts", *columns])
-    where = ["series_id = :series", "ts >= :start", "ts < :end"]
+    where = ["series_id = :series", f"{db.bar_start} >= :start", f"{db.bar_start} < :end"]
     where += [] if question.include_open else ["closed"]
     where += [] if question.as_of is None else ["known_at <= :until"]
     if question.changed_since is not None and not is_touched:
         restated = "SELECT ts FROM restatement WHERE series_id = :series AND seen_at BETWEEN :since AND :until"
         where.append(f"(known_at >= :since OR NOT closed OR ts IN ({restated}))")
-    query = f"SELECT {names} FROM {view} WHERE {' AND '.join(where)} ORDER BY ts"
+    query = f"SELECT {names} FROM {view} WHERE {' AND '.join(where)} ORDER BY {db.bar_start}"
     given = {"since": question.changed_since, "until": question.until, "start": window.start, "end": window.end}
-    return iter(db.execute(query, {"series": series_id, **given}))
+    return db.stream(query, {"series": series_id, **given})
 
 
 def _restated_later(
@@ -201,7 +209,7 @@ def _restated_later(
         "SELECT ts, old, seen_at FROM restatement WHERE series_id = ? AND ts >= ? AND ts < ? AND seen_at > ? "
         "ORDER BY ts, id DESC"
     )
-    found = db.execute(query, (series_id, *window, as_of))
+    found = db.stream(query, (series_id, *window, as_of))
     for ts, changes in groupby(found, lambda change: change[0]):
         old: dict[str, Any] = {}
         for _, text, seen_at in changes:
