@@ -1,11 +1,10 @@
 """The invariant that everything rests on: each covered slot is exactly one of stored, a gap, or before the history."""
 
-import sqlite3
-
+from core.stores.database import Database
 from core.windows import GRAINS, Window, intersect, merge, subtract
 
 
-def assert_accounted(db: sqlite3.Connection) -> None:
+def assert_accounted(db: Database) -> None:
     """Every slot of every series: covered = before history + pruned + stored + gap, and none is two of them."""
     names = "id, data_type, interval, history_start, pruned_before"
     for series_id, data_type, interval, history_start, pruned in db.execute(

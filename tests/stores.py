@@ -6,12 +6,16 @@ A test that is about some of the kinds only says so: `@pytest.mark.parametrize("
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from core.servers import PostgresServer
+from core.stores.database import Database
 from core.stores.migrate import migrate
+from core.stores.opening import is_postgres
 from core.stores.postgres import connected_database
+from core.stores.sqlite_connection import connect
 from tests.services import GivenServer, run_sql
 
 SQLITE = ("sqlite-file", "sqlite-memory")
@@ -56,3 +60,15 @@ def url_of(kind: str, request: pytest.FixtureRequest) -> str:
 def store_url(request: pytest.FixtureRequest) -> str:
     """Where this test's own store is, of each database in turn."""
     return url_of(request.param, request)
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[Database]:
+    """A connection to this test's own store, of each database in turn; all that happens is one transaction."""
+    if is_postgres(store_url):
+        with connected_database(store_url) as db, db.transaction():
+            yield db
+        return
+    with closing(connect(":memory:")) as file:
+        migrate(file, 0)
+        yield file
