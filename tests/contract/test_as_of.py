@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.coverage import Absence, SeriesState, absent
-from core.datasets import FUTURES_OPEN_INTEREST, SPOT_OHLCV, Dataset, SeriesKey
+from core.datasets import DATASETS, FUTURES_OPEN_INTEREST, SPOT_OHLCV, Dataset, SeriesKey
 from core.records import Column, in_groups
 from core.stores import Commit
 from core.stores.export_sql import Question, Row, columns_of, read_bars
@@ -151,6 +151,26 @@ def updated(rows: Sequence[Row], changed: Sequence[Row]) -> list[Row]:
     """`rows` with those replaced or added that changed; both begin with their ts."""
     by_ts = {row[0]: row for row in (*rows, *changed)}
     return [by_ts[ts] for ts in sorted(by_ts)]
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+async def test_both_databases_tell_the_same_past(postgres_store_url: str, dataset: Dataset, seed: int) -> None:
+    """The same history in both: every value alike, its type too."""
+    stores = [await open_store(url) for url in ("sqlite:///:memory:", postgres_store_url)]
+    try:
+        histories = [await begin(store, dataset, seed) for store in stores]
+        times = [T0]
+        for _ in range(15):
+            for history in histories:
+                history.revise()
+                await history.read()
+            times.append(histories[0].now)
+        for question in ({}, {"include_open": True}, *({"as_of": at} for at in times), {"changed_since": times[7]}):
+            one, other = [repr(await history.exported(**question)) for history in histories]
+            assert one == other, question
+    finally:
+        for store in stores:
+            await store.close()
 
 
 async def test_nothing_has_changed_since_the_last_answer(store: SQLStore) -> None:
