@@ -54,8 +54,7 @@ def kits(bench: Bench, sizes: Sizes) -> Iterator[tuple[str, Callable[[Tally], No
             )
 
     def outlived(tally: Tally) -> None:
-        points = [point._replace(error="StoreError") for point in bench.failpoints()]
-        points += bench.errors(persist=False) if bench.is_traced else []
+        points = [*bench.failures(), *(bench.errors(persist=False) if bench.is_traced else ())]
         bench.fail_at(some(points, sizes.errors // share, bench.chance), tally, *GETS_OVER_IT)
 
     yield ("killed at system calls" if bench.is_traced else "no strace; killed at failpoints"), killed

@@ -9,6 +9,7 @@ does, so started again it goes on. It ends with 0, or with 3 when the store fail
 import argparse
 import asyncio
 import os
+import re
 import sys
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +26,7 @@ from core.failpoints import failpoint
 from core.planner import BACKFILL, Fetch, SeriesPlan
 from core.records import in_groups
 from core.sources import Listing, Page, RejectedRow
-from core.stores import Store
+from core.stores import Store, sqlite
 from core.stores.opening import is_postgres, open_store
 from core.windows import Window
 from tests.crash.scenario import KEYS, ROUNDS, RUN, SOURCE, SPAN, Scenario, Step, unusable, whole_answer
@@ -66,6 +67,7 @@ class ScriptedSource:
 
     def __init__(self, step: Step) -> None:
         self.calls = 0
+        self.is_garbled = step.trouble == "garbled"
         self._step = step
 
     def now(self) -> float:
@@ -75,13 +77,12 @@ class ScriptedSource:
 
     async def history(self, _dataset: Dataset, key: SeriesKey, window: Window, _groups: Sequence[str]) -> Page:
         self.calls += 1
-        match self._step.trouble:
-            case "down":
-                raise Transient("down")
-            case "before":
-                raise NothingBefore("nothing here", window.end)
-            case "garbled" if self.calls == 1:
-                raise Malformed("garbled", *whole_answer(self._step.cell))
+        if self.is_garbled:
+            raise Malformed("garbled", *whole_answer(self._step.cell))
+        if self._step.trouble == "down":
+            raise Transient("down")
+        if self._step.trouble == "before":
+            raise NothingBefore("nothing here", window.end)
         rows = [Bar(int(row[0]), row) for row in self._step.rows()]
         rejected = [unusable(key, ts) for ts in sorted(self._step.rejected)]
         constants = {"exchange_symbol": f"X-{key.instrument}", "type": "954"} if rows else {}
@@ -163,6 +164,7 @@ class Run:
         except Malformed as error:
             record = RejectedRow(error.reason, str(error), error.raw.decode())
             await self.store.quarantine(state, step.window, record, RUN)
+            source.is_garbled = False
             say(f"kept {step.name}")
             await self._step(step, state, source)
         except Transient as error:
@@ -185,6 +187,12 @@ def wake_by_writing() -> None:
 
     BaseSelectorEventLoop._write_to_self = wake  # type: ignore[attr-defined]
     BaseSelectorEventLoop._read_from_self = woken  # type: ignore[attr-defined]
+
+
+def checkpoint_every(pages: int) -> None:
+    """So often that a small scenario comes to it; ours is set for long ones."""
+    often = (re.sub(r"(?<=wal_autocheckpoint = )\d+", str(pages), pragma) for pragma in sqlite.PRAGMAS)
+    sqlite.PRAGMAS = tuple(often)
 
 
 async def ingest(url: str, run: argparse.Namespace) -> None:
@@ -213,8 +221,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--retries", type=int, default=0)
     parser.add_argument("--impatient", action="store_true")
     parser.add_argument("--migrate", action="store_true")
+    parser.add_argument("--checkpoint", type=int, help="SQLite: after so many pages of WAL")
     parser.add_argument("--sabotage", default="")
     run = parser.parse_args(arguments)
+    if run.checkpoint:
+        checkpoint_every(run.checkpoint)
     if run.sabotage:
         from tests.crash.sabotage import plant
 

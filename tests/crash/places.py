@@ -42,6 +42,7 @@ class SQLitePlaces:
         *(("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO")),
         *(("ftruncate", "EIO"), ("unlink", "EIO")),
     )
+    options: tuple[str, ...] = ("--checkpoint", "60")
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
@@ -74,6 +75,7 @@ class PostgresPlaces:
     name: str = "postgres"
     calls: tuple[str, ...] = ("sendto", "recvfrom", "write")
     errors: tuple[tuple[str, str], ...] = (("sendto", "ECONNRESET"), ("sendto", "EPIPE"), ("recvfrom", "ECONNRESET"))
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._prefix = f"crash_{os.getpid()}_{next(SERVERS)}"

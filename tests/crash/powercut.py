@@ -24,8 +24,6 @@ from tests.crash.oracle import oracle
 from tests.crash.tables import read
 
 SECTOR = 512
-# Often, so that cuts fall into checkpoints too.
-CHECKPOINT_PAGES = 60
 NAMES = count()
 
 
@@ -165,7 +163,8 @@ def record(url: str, seed: int) -> Recording:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core.stores.sqlite, "connect", heard)
         patch.setattr(child, "say", lambda line: entries.append(("said", line)))
-        assert child.main(["--url", url, "--seed", str(seed)]) == 0
+        patch.setattr(core.stores.sqlite, "PRAGMAS", core.stores.sqlite.PRAGMAS)
+        assert child.main(["--url", url, "--seed", str(seed), "--checkpoint", "60"]) == 0
     return Recording(entries)
 
 
@@ -209,7 +208,6 @@ class PowerCuts:
         return self.cuts
 
     def _changed(self, sql: str) -> str:
-        sql = re.sub(r"(?<=wal_autocheckpoint = )\d+", str(CHECKPOINT_PAGES), sql)
         return re.sub(r"(?<=synchronous = )\w+", self.sync, sql)
 
     def _cut(self, disk: Disk, said: list[str]) -> None:

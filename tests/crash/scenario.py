@@ -53,7 +53,7 @@ class Step:
 
     `due` says by which trace in the store a rerun sees that it is still to be done. `sent` is when it was asked, `date`
     the answer's server time. `trouble` is what comes instead of an answer: always when it is `down` or `before`,
-    at the first attempt when it is `garbled`.
+    until it has been kept when it is `garbled`.
     """
 
     cell: Cell

@@ -31,11 +31,15 @@ GETS_OVER_IT = ("--retries", "2")
 
 
 class Places(Protocol):
-    """Where stores of one kind are made. `calls` are the system calls that matter to it, `errors` what they can say."""
+    """Where stores of one kind are made.
+
+    `calls` are the system calls that matter to it, `errors` what they can say, `options` are for children who use it.
+    """
 
     name: str
     calls: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]
+    options: tuple[str, ...]
 
     def fresh(self, *, is_bare: bool = False) -> str:
         """The URL of a store that is empty, or that does not even have tables."""
@@ -89,9 +93,9 @@ class Bench:
         return random.Random(f"{self.seed}/{self.places.name}")
 
     def arguments(self, url: str, *more: str) -> tuple[str, ...]:
+        usual = ("--url", url, "--seed", str(self.seed), "--workers", str(self.workers), *self.places.options)
         planted = ("--sabotage", self.sabotage) if self.sabotage else ()
-        bare = ("--migrate",) if self.is_bare else ()
-        return ("--url", url, "--seed", str(self.seed), "--workers", str(self.workers), *planted, *bare, *more)
+        return (*usual, *planted, *(("--migrate",) if self.is_bare else ()), *more)
 
     def points(self) -> list[Point]:
         """Every system call of an undisturbed run that matters; where they cannot be counted the failpoints serve."""
@@ -115,6 +119,11 @@ class Bench:
     def failpoints(self) -> list[Point]:
         names = (SCHEMA_FAILPOINT,) if self.is_bare else FAILPOINTS
         return [Point(name, nth, is_call=False) for name in names for nth in range(1, REACHED)]
+
+    def failures(self) -> list[Point]:
+        """A transaction that fails at one of its failpoints; once it is committed that is no failure any more."""
+        names = set(FAILPOINTS) - {"after_commit", "ack"}
+        return [point._replace(error="StoreError") for point in self.failpoints() if point.name in names]
 
     def kill_at(self, points: Iterable[Point], tally: Tally) -> None:
         """One store for each point."""
