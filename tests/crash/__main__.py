@@ -4,14 +4,15 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.servers import postgres
-from tests.crash.killing import Nursery, can_trace
+from tests.crash.killing import Nursery, Point
 from tests.crash.places import PostgresPlaces, SQLitePlaces
 from tests.crash.powercut import cuts
 from tests.crash.proving import complaints
@@ -31,51 +32,56 @@ class Sizes:
     seeds: tuple[int, ...]
 
 
-def kits(bench: Bench, sizes: Sizes) -> Iterator[tuple[str, Callable[[Tally], None]]]:
-    """Each kit by name: what it does, counted in a Tally."""
-    share, bare = len(sizes.seeds), replace(bench, is_bare=True)
+@dataclass(frozen=True)
+class Kits:
+    """What is done with the scenario of one seed, each by name, counted in a Tally."""
 
-    def killed(tally: Tally) -> None:
-        bench.kill_at(some(bench.points(), sizes.points // share, bench.chance), tally)
+    bench: Bench
+    sizes: Sizes
 
-    def begun(tally: Tally) -> None:
-        bare.kill_at(some([*bare.points(), *bare.failpoints()], sizes.points // share // 8, bench.chance), tally)
+    def by_name(self) -> dict[str, Callable[[Tally], None]]:
+        killed = "killed at system calls" if self.bench.is_traced else "no strace; failpoints"
+        kits = {killed: self.killed, "killed making the schema": self.begun, "killed at failpoints": self.failpoints}
+        kits |= {"killed at random": self.kills, "calls that fail, outlived": self.outlived}
+        return {**kits, "calls that fail, said": self.said} if self.bench.is_traced else kits
 
-    def failpoints(tally: Tally) -> None:
-        bench.kill_at(some(bench.failpoints(), sizes.points // share // 3, bench.chance), tally)
+    def killed(self, tally: Tally) -> None:
+        self.bench.kill_at(self._some(self.bench.points(), self.sizes.points), tally)
 
-    def kills(tally: Tally) -> None:
-        bench.kill_in_time(sizes.kills // share, tally)
+    def begun(self, tally: Tally) -> None:
+        bare = replace(self.bench, is_bare=True)
+        bare.kill_at(self._some([*bare.points(), *bare.failpoints()], self.sizes.points // 8), tally)
 
-    def said(tally: Tally) -> None:
+    def failpoints(self, tally: Tally) -> None:
+        self.bench.kill_at(self._some(self.bench.failpoints(), self.sizes.points // 3), tally)
+
+    def kills(self, tally: Tally) -> None:
+        self.bench.kill_in_time(-(-self.sizes.kills // len(self.sizes.seeds)), tally)
+
+    def outlived(self, tally: Tally) -> None:
+        calls = self.bench.errors(persist=False) if self.bench.is_traced else []
+        self.bench.fail_at(self._some([*self.bench.failures(), *calls], self.sizes.errors), tally, *GETS_OVER_IT)
+
+    def said(self, tally: Tally) -> None:
         for persist in (False, True):
-            bench.fail_at(
-                some(bench.errors(persist=persist), sizes.errors // share // 2, bench.chance), tally, *SAYS_SO
-            )
+            points = self._some(self.bench.errors(persist=persist), self.sizes.errors // 2)
+            self.bench.fail_at(points, tally, *SAYS_SO)
 
-    def outlived(tally: Tally) -> None:
-        points = [*bench.failures(), *(bench.errors(persist=False) if bench.is_traced else ())]
-        bench.fail_at(some(points, sizes.errors // share, bench.chance), tally, *GETS_OVER_IT)
-
-    yield ("killed at system calls" if bench.is_traced else "no strace; killed at failpoints"), killed
-    yield "killed making the schema", begun
-    yield "killed at failpoints", failpoints
-    yield "killed at random", kills
-    if bench.is_traced:
-        yield "calls that fail, said", said
-    yield "calls that fail, outlived", outlived
+    def _some(self, points: Iterable[Point], count: int) -> list[Point]:
+        """Each seed's share of so many."""
+        return some(points, -(-count // len(self.sizes.seeds)), self.bench.chance)
 
 
 def run(nursery: Nursery, places: Places, sizes: Sizes) -> bool:
     """Whether everything was right on stores of this kind."""
     tallies: dict[str, Tally] = {}
-    seconds: dict[str, float] = {}
+    seconds: Counter[str] = Counter()
     for number, seed in enumerate(sizes.seeds):
-        bench = Bench(nursery, places, seed, workers=(1, 4, 8)[number % 3], is_traced=not can_trace())
-        for name, kit in kits(bench, sizes):
+        bench = Bench(nursery, places, seed, workers=(1, 4, 8)[number % 3], is_traced=not nursery.why_untraced())
+        for name, kit in Kits(bench, sizes).by_name().items():
             start = time.monotonic()
             kit(tallies.setdefault(name, Tally()))
-            seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
+            seconds[name] += int(time.monotonic() - start)
     for name, tally in tallies.items():
         report(places.name, name, str(tally), seconds[name], tally.complaints)
     return not any(tally.complaints for tally in tallies.values())

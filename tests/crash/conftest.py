@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.crash.killing import Nursery, can_trace
+from tests.crash.killing import Nursery
 from tests.crash.places import PostgresPlaces, SQLitePlaces
 from tests.crash.trial import Bench, Places
 
@@ -34,20 +34,20 @@ def places(request: pytest.FixtureRequest) -> Places:
     return found
 
 
-@pytest.fixture(scope="session")
-def tracing() -> str:
+@pytest.fixture(scope="module")
+def untraced(nursery: Nursery) -> str:
     """Why system calls cannot be counted here, or nothing."""
-    return can_trace()
+    return nursery.why_untraced()
 
 
 @pytest.fixture
-def bench(nursery: Nursery, places: Places, seed: int, tracing: str) -> Bench:
+def bench(nursery: Nursery, places: Places, seed: int, untraced: str) -> Bench:
     """One worker or several, as the seed wants it."""
-    return Bench(nursery, places, seed, workers=(1, 4, 8)[seed % 3], is_traced=not tracing)
+    return Bench(nursery, places, seed, workers=(1, 4, 8)[seed % 3], is_traced=not untraced)
 
 
 @pytest.fixture
-def _calls_fail(tracing: str) -> None:
+def _calls_fail(untraced: str) -> None:
     """For tests that make system calls fail."""
-    if tracing:
-        pytest.skip(tracing)
+    if untraced:
+        pytest.skip(untraced)

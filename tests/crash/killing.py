@@ -82,25 +82,38 @@ class Nursery:
         found = Counter(match.groups() for match in map(CALLED.match, self._log.read_text().splitlines()) if match)
         return {name: max((count for (_, call), count in found.items() if call == name), default=0) for name in names}
 
+    def why_untraced(self) -> str:
+        """Why system calls cannot be counted here, or nothing."""
+        if shutil.which("strace") is None:
+            return "there is no strace"
+        try:
+            self._run(["--help"], ["-e", "trace=none"])
+        except TracingRefused as refused:
+            return str(refused)
+        return ""
+
     def close(self) -> None:
         self._process.communicate()
         assert self._process.returncode == 0
 
     def _run(self, arguments: Sequence[str], tracing: Sequence[str], **order: Any) -> Ended:
         out, errors = self._folder / "out", self._folder / "errors"
-        for file in (out, errors):
+        for file in (out, errors, self._log):
             file.write_bytes(b"")
-        order |= {"arguments": arguments, "out": str(out), "errors": str(errors), "waits": bool(tracing)}
+        given = {"arguments": arguments, "out": str(out), "errors": str(errors), "waits": bool(tracing)}
+        status, seconds = self._follow({"seconds": TOO_LONG, **given, **order}, tracing)
+        had_fault = "INJECTED" in self._log.read_text()
+        return Ended(status, out.read_text().splitlines(), errors.read_text(), seconds, had_fault)
+
+    def _follow(self, order: dict[str, Any], tracing: Sequence[str]) -> tuple[int, float]:
+        """How a child ended, and when."""
         self._tell(order)
         pid, start = self._hear()["pid"], time.monotonic()
-        self._log.write_bytes(b"")
         with traced(pid, ["-o", str(self._log), *tracing]) if tracing else nullcontext():
             if tracing:
                 self._tell("go")
             status = self._hear()["status"]
-        seconds = time.monotonic() - start
-        had_fault = "INJECTED" in self._log.read_text()
-        return Ended(status, out.read_text().splitlines(), errors.read_text(), seconds, had_fault)
+        return status, time.monotonic() - start
 
     def _tell(self, order: Any) -> None:
         assert self._process.stdin
@@ -112,21 +125,18 @@ class Nursery:
         return json.loads(self._process.stdout.readline())
 
 
+class TracingRefused(Exception):
+    """strace may not attach; its own words."""
+
+
 @contextmanager
 def traced(pid: int, options: Sequence[str]) -> Iterator[None]:
-    """strace is attached to a process that waits to be let go, until that ends."""
+    """strace is attached to a process that waits to be let go, until that ends. Raises TracingRefused after that."""
     command = ["strace", "-f", *options, "-p", str(pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr
-        line = strace.stderr.readline()
-        assert "attached" in line, line
+        told = strace.stderr.readline()
         yield
         strace.stderr.read()
-
-
-def can_trace() -> str:
-    """Why system calls cannot be counted here, or nothing."""
-    if shutil.which("strace") is None:
-        return "there is no strace"
-    done = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else f"strace may not trace: {done.stderr.strip()}"
+    if "attached" not in told:
+        raise TracingRefused(told.strip())
