@@ -26,6 +26,7 @@ from core.errors import (
     QuotaExhausted,
     RateLimited,
     Rejected,
+    StoreUnavailable,
     TapewatchError,
     Transient,
     Unauthorized,
@@ -353,6 +354,8 @@ class Runner:
         job = self.job
         if isinstance(job.failure, QuotaExhausted):
             return "waiting_quota"
+        if job.is_stopping and isinstance(job.failure, StoreUnavailable):
+            return "cancelled"  # who is told to stop no longer waits for the store
         if job.failure is not None:
             return "failed"
         if job.is_stopping:
