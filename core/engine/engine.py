@@ -14,7 +14,7 @@ from core.engine.batch import BatchRun
 from core.engine.job import Job
 from core.engine.runner import Runner
 from core.engine.tools import Tools
-from core.errors import ConfigError, TapewatchError
+from core.errors import ConfigError, StoreUnavailable, TapewatchError
 from core.events import (
     CacheSample,
     EngineSample,
@@ -195,8 +195,9 @@ class Engine:
         except asyncio.CancelledError:
             job.state, job.finished = "cancelled", job.finished or self.tools.clock.wall()
         except Exception as error:  # a task boundary: a defect ends one job, in words
-            job.state, job.finished = "failed", job.finished or self.tools.clock.wall()
-            job.failure = error
+            is_given_up = job.is_stopping and isinstance(error, StoreUnavailable)
+            job.state = "cancelled" if is_given_up else "failed"
+            job.finished, job.failure = job.finished or self.tools.clock.wall(), error
             what = "" if isinstance(error, TapewatchError) else f"defect: {type(error).__name__}: "
             job.add_error(what + clean(str(error), 500))
         await self._conclude(job)
