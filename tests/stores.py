@@ -5,12 +5,17 @@ A test that is about some of the kinds only says so: `@pytest.mark.parametrize("
 
 import itertools
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from core.servers import PostgresServer
+from core.servers import PostgresServer, free_port
 from core.stores.database import Database
 from core.stores.migrate import migrate
 from core.stores.opening import is_postgres
@@ -19,8 +24,24 @@ from core.stores.sqlite_connection import connect
 from tests.services import GivenServer, run_sql
 
 SQLITE = ("sqlite-file", "sqlite-memory")
-KINDS = (*SQLITE, "postgres")
+KINDS = (*SQLITE, "postgres", "pgbouncer")
 NUMBERS = itertools.count()
+# Fewer connections than a store has lines, so that they change hands.
+POOLER = """\
+[databases]
+* = {server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+max_client_conn = 100
+log_connections = 0
+log_disconnections = 0
+log_stats = 0
+"""
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +68,44 @@ def postgres_store_url(postgres_server: PostgresServer | GivenServer, postgres_t
     run_sql(postgres_server.url(), f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def pooler_address(postgres_server: PostgresServer | GivenServer) -> Iterator[str]:
+    """Host and port of a PgBouncer in transaction mode, before the server that all tests share."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("there is no PgBouncer here: apt-get install pgbouncer")
+    server, port = urlsplit(postgres_server.url()), free_port()
+    facts = {"host": server.hostname, "port": server.port, "user": server.username, "password": server.password}
+    given = " ".join(f"{name}={value}" for name, value in facts.items() if value)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        settings = Path(folder) / "pgbouncer.ini"
+        settings.write_text(POOLER.format(server=given, port=port))
+        # Root has to say who it is to be instead.
+        account = ["-u", "nobody"] if os.geteuid() == 0 else []
+        with subprocess.Popen([program, *account, settings], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            said = list(itertools.takewhile(lambda line: "process up" not in line, process.stderr))
+            assert process.poll() is None, said
+            yield f"127.0.0.1:{port}"
+            process.terminate()
+
+
 def url_of(kind: str, request: pytest.FixtureRequest) -> str:
     """Where this test's own store of that kind is."""
-    if kind == "postgres":
-        return str(request.getfixturevalue("postgres_store_url"))
-    return (
-        f"sqlite:///{request.getfixturevalue('tmp_path')}/store.db" if kind == "sqlite-file" else "sqlite:///:memory:"
-    )
+    if kind == "sqlite-file":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/store.db"
+    if kind == "sqlite-memory":
+        return "sqlite:///:memory:"
+    pooler = request.getfixturevalue("pooler_address") if kind == "pgbouncer" else None
+    url: str = request.getfixturevalue("postgres_store_url")
+    return url if pooler is None else pooled(url, pooler)
+
+
+def pooled(url: str, pooler: str) -> str:
+    """The same database through a pooler."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}@{pooler}", query="pooler=transaction").geturl()
 
 
 @pytest.fixture(params=("sqlite-memory", "postgres"))
