@@ -36,6 +36,7 @@ from core.stores.lock import Holder
 from core.stores.patience import Patience
 from core.stores.quarantine_sql import ALL, Quarantined
 from core.stores.selection import Selection
+from core.text import shown_url
 from core.windows import Window
 
 
@@ -117,7 +118,9 @@ class SQLStore(_Lists, _Bars):
         ask = journal_sql.read_origin if self._is_read_only else partial(journal_sql.claim_origin, origin=origin)
         before = await self._db.run(ask)
         if before not in {origin, ""}:
-            raise StoreRefused(f"the store {self.url} holds data of {before}; it refuses {origin}. Choose another --db")
+            raise StoreRefused(
+                f"the store {shown_url(self.url)} holds data of {before}; it refuses {origin}. Choose another --db"
+            )
 
     async def series(self, source: str, keys: Sequence[SeriesKey], *, create: bool = True) -> list[SeriesState]:
         return await self._db.run(series_sql.read_or_create, source, keys, int(self._wall()) if create else None)
