@@ -14,13 +14,14 @@ import msgspec
 
 from core.datasets import Dataset, SeriesKey
 from core.errors import Malformed
-from core.monitoring.rules import Row, Rules, are_sound, doubt, fault, rules_for
+from core.monitoring.rules import Row, Rules, are_bounded, are_sound, doubt, fault, rules_for
 from core.sources import Page, RejectedRow
 from core.windows import GRAINS, Grain, Window
 
 DRIFT_SHARE = 0.5
 
 Identity = tuple[str, str | None, str | None, str | None]
+mapped_of = attrgetter("mapped_instrument")
 identity_of = attrgetter("unit", "market", "instrument", "mapped_instrument")
 
 
@@ -67,22 +68,30 @@ def check_page(
     rules = rules_for(dataset, tuple(groups))
     expected = Expected(key, GRAINS[key.interval], window, frozenset({key.instrument, symbol} - {None}))
     rows = list(map(rules.values, page.rows))
-    if not page.rejected and rows and is_flawless(page.rows, rows, rules, expected):
+    if not page.rejected and rows and is_flawless(page, rows, rules, expected):
         return Checked(rules.names, rows, [])
     return _one_by_one(page, list(map(Pair, page.rows, rows)), rules, expected)
 
 
-def is_flawless(page_rows: list[Any], rows: list[Row], rules: Rules, expected: Expected) -> bool:
+def is_flawless(page: Page, rows: list[Row], rules: Rules, expected: Expected) -> bool:
     """Whether every row is usable and in its place; False may also mean that a field is missing."""
     columns = list(zip(*rows, strict=True))
     try:
         return (
             _is_on_grid(columns[0], expected)
-            and not any(_identity_fault(identity, expected) for identity in set(map(identity_of, page_rows)))
+            and _is_meant(page, expected)
+            and (page.is_bounded or are_bounded(columns, rules))
             and are_sound(columns, rules, expected.grain.seconds)
         )
     except TypeError:
         return False
+
+
+def _is_meant(page: Page, expected: Expected) -> bool:
+    """Whether every row is of the series; of a bounded page only the instruments are left to tell."""
+    if page.is_bounded and set(map(mapped_of, page.rows)) <= expected.names:
+        return True
+    return not any(_identity_fault(identity, expected) for identity in set(map(identity_of, page.rows)))
 
 
 def _is_on_grid(stamps: tuple[int, ...], expected: Expected) -> bool:

@@ -16,14 +16,18 @@ from math import isclose
 from operator import add, attrgetter, le, lt
 from typing import Any, NamedTuple
 
+from core.bounds import (
+    ABSENT_WHEN_IDLE,
+    LARGEST_INTEGER,
+    MUST_BE_POSITIVE,
+    is_adaptive,
+    is_amount,
+    is_required,
+    must_be_positive,
+)
 from core.datasets import Dataset
 from core.records import in_groups
 
-LARGEST_INTEGER = 2**63 - 1
-PRICES = frozenset({"open", "high", "low", "close"})
-ABSENT_WHEN_IDLE = frozenset({"OHLC_TRADE", "OHLC_MESSAGE"})
-ADAPTIVE_ONLY = ("top_tier", "direct")  # volumes that only cadli and its kin have (contract 1.12)
-MUST_BE_POSITIVE = {"low": "price_not_positive", "interval_ms": "interval_not_positive"}
 # A figure is the end of a name: `open_quote`. Beside it, how the trades or messages of the bar report it.
 FIGURES = {
     "": ("trade_price", "message_value"),
@@ -77,19 +81,21 @@ def rules_for(dataset: Dataset, groups: tuple[str, ...]) -> Rules:
     columns = in_groups(dataset.columns, groups)
     at = {column.name: place for place, column in enumerate(columns, 1)}
     always = [column for column in columns if column.group not in ABSENT_WHEN_IDLE]
-    adaptive = [column for column in always if any(word in column.name for word in ADAPTIVE_ONLY)]
-    required = [column for column in always if column not in adaptive]
+    required = [column for column in columns if is_required(column)]
     marks = _marks(at)
     stamps = [place for name, place in at.items() if name.endswith("_timestamp")]
     elsewhere = {*stamps, *(mark.inner for mark in marks), *(at[column.name] for column in always)}
-    positive = MUST_BE_POSITIVE if dataset.positive else {"interval_ms": MUST_BE_POSITIVE["interval_ms"]}
     return Rules(
         names=tuple(at),
         values=attrgetter("timestamp", *at),
         required=tuple(at[column.name] for column in required),
-        amounts=tuple(at[column.name] for column in required if column.name not in PRICES),
-        adaptive=tuple(at[column.name] for column in adaptive),
-        positive=tuple((at[name], reason) for name, reason in positive.items() if name in at),
+        amounts=tuple(at[column.name] for column in required if is_amount(column)),
+        adaptive=tuple(at[column.name] for column in columns if is_adaptive(column)),
+        positive=tuple(
+            (at[name], reason)
+            for name, reason in MUST_BE_POSITIVE.items()
+            if name in at and must_be_positive(dataset, name)
+        ),
         integers=tuple(at[column.name] for column in columns if column.kind is int),
         ranges=tuple(_enclosed(at, f"{edge}{figure}", figure) for figure in FIGURES for edge in _edges(at, figure)),
         sums=tuple(sides for name in at if len(sides := _sides(at, name)) > 1),
@@ -158,8 +164,8 @@ def doubt(row: Row, rules: Rules, seconds: int) -> str | None:
     return None
 
 
-def are_sound(columns: Columns, rules: Rules, seconds: int) -> bool:
-    """Whether no row of these has a fault or a doubt, column by column (the first one holds the times).
+def are_bounded(columns: Columns, rules: Rules) -> bool:
+    """Whether every single value of these may be, column by column, as `core.bounds` has it.
 
     False, or a TypeError, may also mean that an absent value kept this from being told.
     """
@@ -168,7 +174,16 @@ def are_sound(columns: Columns, rules: Rules, seconds: int) -> bool:
         and all(min(columns[at]) > 0 for at, _ in rules.positive)
         and all(_are_amounts(columns[at]) for at in rules.adaptive)
         and all(max(columns[at]) <= LARGEST_INTEGER for at in rules.integers if at not in rules.stamps)
-        and all(_is_enclosed(*(columns[at] for at in places)) for places in rules.ranges)
+    )
+
+
+def are_sound(columns: Columns, rules: Rules, seconds: int) -> bool:
+    """Whether the values of no row contradict each other, column by column (the first one holds the times).
+
+    False, or a TypeError, may also mean that an absent value kept this from being told.
+    """
+    return (
+        all(_is_enclosed(*(columns[at] for at in places)) for places in rules.ranges)
         and all(_add_up(*(columns[at] for at in places)) for places in rules.sums)
         and (not rules.stamps or _are_told_soundly(columns, rules, seconds))
     )

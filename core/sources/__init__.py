@@ -33,13 +33,15 @@ class Page:
     """One decoded history answer, rows as `core.records` types in the vendor's order.
 
     `server_time` is the answer's `Date` (UTC epoch seconds); `constants()` reads what the first row says
-    about the whole series, which is needed once a series and costs a second look at the page.
+    about the whole series, which is needed once a series and costs a second look at the page. `is_bounded` says that
+    unit, market and every single value are known to be within `core.bounds`.
     """
 
     rows: list[Any]
     server_time: int
     rejected: list[RejectedRow] = field(default_factory=list)
     constants: Callable[[], dict[str, Any]] = dict
+    is_bounded: bool = False
 
 
 @dataclass(slots=True)

@@ -77,11 +77,18 @@ class CoinDeskSource:
             "to_ts": str(window.end - grain.seconds),
         }
         answer = await self._get(f"{dataset.path}/{grain.path}", params)
-        rows, rejected, err = decode_page(dataset, tuple(groups), answer.body)
+        page = decode_page(dataset, tuple(groups), answer.body, grain.unit, key.market)
         failpoint("after_parse")
-        if err.is_error:
-            raise Transient(f"the vendor answered 200 with an error: {clean(err.message) or 'without a message'}")
-        return Page(rows, self._date(answer), rejected, lambda: _constants(dataset, key, groups, answer.body))
+        if page.error.is_error:
+            words = clean(page.error.message) or "without a message"
+            raise Transient(f"the vendor answered 200 with an error: {words}")
+        return Page(
+            page.rows,
+            self._date(answer),
+            page.rejected,
+            lambda: _constants(dataset, key, groups, answer.body),
+            page.is_bounded,
+        )
 
     async def listing(self, key: SeriesKey) -> Listing:
         path, params = _listing_request(key)

@@ -4,11 +4,12 @@ A page that fails typed decoding is read again with each row kept raw, so one ba
 A page that is not JSON, or not an envelope, is Malformed as a whole.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
+from core.bounds import strict_row_type
 from core.datasets import Dataset
 from core.errors import Malformed
 from core.records import Column, in_groups, row_type
@@ -41,8 +42,11 @@ class _RawPage(msgspec.Struct):
 @cache
 def page_decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any]:
     """Decodes a whole answer whose rows hold `columns`; built once for each choice of groups."""
-    envelope = msgspec.defstruct("Page", [("Data", list[row_type(columns)]), ("Err", dict[str, Any])])  # type: ignore[misc]
-    return msgspec.json.Decoder(envelope)
+    return _decoder_of(row_type(columns))
+
+
+def _decoder_of(row: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Page", [("Data", list[row]), ("Err", dict[str, Any])]))  # type: ignore[valid-type]
 
 
 @cache
@@ -50,24 +54,47 @@ def _row_decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(row_type(columns))
 
 
-def decode_page(
-    dataset: Dataset, groups: tuple[str, ...], body: bytes
-) -> tuple[list[Any], list[RejectedRow], ErrorInfo]:
+class Decoded(NamedTuple):
     """Rows, rows that do not fit their types, and the error object of one 200 answer.
 
-    Raises Malformed when the body is no JSON or no list of rows.
+    `is_bounded` says that every row is of the unit and market asked for, with its values within `core.bounds`.
     """
-    columns = in_groups(dataset.columns, groups)
+
+    rows: list[Any]
+    rejected: list[RejectedRow]
+    error: ErrorInfo
+    is_bounded: bool = False
+
+
+def decode_page(dataset: Dataset, groups: tuple[str, ...], body: bytes, unit: str = "", market: str = "") -> Decoded:
+    """What an answer about `unit` (the vendor's word) and `market` says, first read as if it were right.
+
+    Raises Malformed when it is no JSON or no list of rows."""
+    try:
+        page = _strict_decoder(dataset, groups, unit, market).decode(body)
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        return _decode_loosely(in_groups(dataset.columns, groups), body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise malformed(str(error), body) from error
+    return Decoded(page.Data, [], _error_info(page.Err), is_bounded=True)
+
+
+@lru_cache(maxsize=512)
+def _strict_decoder(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str) -> msgspec.json.Decoder[Any]:
+    return _decoder_of(strict_row_type(dataset, groups, unit, market))
+
+
+def _decode_loosely(columns: tuple[Column, ...], body: bytes) -> Decoded:
     try:
         page = page_decoder(columns).decode(body)
     except (msgspec.ValidationError, UnicodeDecodeError):
         return _decode_rows(columns, body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise malformed(str(error), body) from error
-    return page.Data, [], _error_info(page.Err)
+    return Decoded(page.Data, [], _error_info(page.Err))
 
 
-def _decode_rows(columns: tuple[Column, ...], body: bytes) -> tuple[list[Any], list[RejectedRow], ErrorInfo]:
+def _decode_rows(columns: tuple[Column, ...], body: bytes) -> Decoded:
     try:
         page = msgspec.json.decode(body, type=_RawPage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -82,7 +109,7 @@ def _decode_rows(columns: tuple[Column, ...], body: bytes) -> tuple[list[Any], l
             text = bytes(raw)[:RAW_LIMIT].decode("utf-8", "replace")
             ts, after = _timestamp(raw), rows[-1].timestamp if rows else None
             rejected.append(RejectedRow("type", clean(str(error)), text, ts, after if ts is None else None))
-    return rows, rejected, _error_info(page.Err)
+    return Decoded(rows, rejected, _error_info(page.Err))
 
 
 class _Stamp(msgspec.Struct, rename="upper"):

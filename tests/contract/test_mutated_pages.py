@@ -23,8 +23,10 @@ from core.sources.decode import decode_page
 from core.sources.http import Answer
 from core.stores.opening import open_store
 from core.stores.sql_store import SQLStore
+from core.windows import GRAINS
 from tests.fakes import VirtualClock
 from tests.mutation import NOW, Asked, adds_up, is_valid, right_pages, wounded
+from tests.stores import rounds
 
 DATE = "Sun, 15 Jun 2025 18:00:00 GMT"
 
@@ -53,8 +55,10 @@ def assert_sound(asked: Asked, checked: Checked) -> None:
 def examine(asked: Asked) -> tuple[int, int, str]:
     """Rows in and rows accounted for of one answer, and what became of it."""
     try:
-        rows, unfit, _ = decode_page(asked.dataset, asked.groups, asked.body)
-        checked = check_page(asked.dataset, asked.key, asked.groups, asked.window, Page(rows, NOW, unfit), None)
+        unit = GRAINS[asked.key.interval].unit
+        found = decode_page(asked.dataset, asked.groups, asked.body, unit, asked.key.market)
+        page = Page(found.rows, NOW, found.rejected, is_bounded=found.is_bounded)
+        checked = check_page(asked.dataset, asked.key, asked.groups, asked.window, page, None)
     except Malformed as error:
         return 1, int(bool(error.reason)), "refused"
     assert_sound(asked, checked)
@@ -142,7 +146,7 @@ async def test_wounded_pages_through_a_real_store(pages: list[Asked], seed: int,
     store = await open_store(store_url, clock.wall)
     try:
         ledger = Ledger(store, clock)
-        for _ in range(count):
+        for _ in range(rounds(store_url, count)):
             await ledger.take(wounded(chance.choice(pages), chance))
         assert ledger.fetched == ledger.kept + ledger.quarantined
         [(sightings, unexplained)] = await query(

@@ -31,7 +31,8 @@ def raw_row(field: str, token: str) -> str:
 
 
 def decode(body: bytes, groups: tuple[str, ...] = GROUPS):
-    return decode_page(SPOT_OHLCV, groups, body)
+    """As a caller sees it that cannot say what was asked: nothing is taken for bounded."""
+    return decode_page(SPOT_OHLCV, groups, body)[:3]
 
 
 def test_columns_are_the_contracts_fields_in_order_and_once() -> None:
@@ -56,6 +57,37 @@ def test_a_right_page_is_typed() -> None:
     assert isinstance(rows[0].open, float)
     assert rows[0].total_trades == 9_007_199_254_740_993
     assert rows[0].mapped_instrument == "BTC-USD"
+
+
+FULL = {column.field: 1 for column in in_groups(SPOT_COLUMNS, GROUPS)}
+
+
+def test_a_page_within_all_bounds_is_known_to_be() -> None:
+    found = decode_page(SPOT_OHLCV, GROUPS, page(row(**FULL), row(**FULL, TIMESTAMP=120)), "MINUTE", "kraken")
+    assert found.is_bounded
+    assert [each.timestamp for each in found.rows] == [60, 120]
+    assert (found.rows[0].low, found.rows[0].total_trades, found.rows[0].instrument) == (1.0, 1, "XXBTZUSD")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"VOLUME": -1},
+        {"LOW": 0},
+        {"TOTAL_TRADES": 2**63},
+        {"TOTAL_TRADES": -1},
+        {"OPEN": None},
+        {"UNIT": "HOUR"},
+        {"MARKET": "coinbase"},
+        {"MARKET": None},
+    ],
+)
+def test_a_page_with_one_value_out_of_bounds_is_not_yet_known_to_be_and_loses_no_row(fields: dict[str, object]) -> None:
+    body = page(row(**FULL), row(**{**FULL, "TIMESTAMP": 120, **fields}))
+    found = decode_page(SPOT_OHLCV, GROUPS, body, "MINUTE", "kraken")
+    assert not found.is_bounded
+    assert len(found.rows) == 2
+    assert found.rejected == []
 
 
 def test_only_the_groups_asked_for_are_read() -> None:

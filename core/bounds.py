@@ -1,0 +1,70 @@
+"""What the contract bounds single values to, and a row type so narrow that whatever fits it keeps those bounds.
+
+Checking while decoding is next to free; a page that does not fit is decoded again and looked at row by row.
+"""
+
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from core.datasets import Dataset
+from core.records import Column, in_groups
+
+LARGEST_INTEGER = 2**63 - 1
+PRICES = frozenset({"open", "high", "low", "close"})
+ABSENT_WHEN_IDLE = frozenset({"OHLC_TRADE", "OHLC_MESSAGE"})
+ADAPTIVE_ONLY = ("top_tier", "direct")  # volumes that only cadli and its kin have (contract 1.12)
+MUST_BE_POSITIVE = {"low": "price_not_positive", "interval_ms": "interval_not_positive"}
+
+
+def is_adaptive(column: Column) -> bool:
+    """Whether only some markets have it."""
+    return column.group not in ABSENT_WHEN_IDLE and any(word in column.name for word in ADAPTIVE_ONLY)
+
+
+def is_required(column: Column) -> bool:
+    """Whether every row of a bar has it, an idle one included."""
+    return column.group not in ABSENT_WHEN_IDLE and not is_adaptive(column)
+
+
+def is_amount(column: Column) -> bool:
+    """Whether it is a number that cannot be negative in any row."""
+    return is_required(column) and column.name not in PRICES
+
+
+def must_be_positive(dataset: Dataset, name: str) -> bool:
+    return name in MUST_BE_POSITIVE and (dataset.positive or name not in PRICES)
+
+
+@cache
+def strict_row_type(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str) -> type[Any]:
+    """Rows of `unit` (the vendor's word) and `market` with all that is required, each value within its bounds.
+
+    It has the fields of `core.records.row_type`. What idle bars lack and adaptive volumes may be absent.
+    """
+    fields: list[Any] = [
+        ("timestamp", int),
+        ("unit", Literal[unit]),
+        ("market", Literal[market]),
+        ("instrument", str | None, None),
+        ("mapped_instrument", str | None, None),
+    ]
+    fields += [_field(dataset, column) for column in in_groups(dataset.columns, groups)]
+    return msgspec.defstruct("StrictRow", fields, gc=False, kw_only=True, rename="upper")
+
+
+def _field(dataset: Dataset, column: Column) -> Any:
+    bounded = _bounded(dataset, column)
+    return (column.name, bounded) if is_required(column) else (column.name, bounded | None, None)
+
+
+def _bounded(dataset: Dataset, column: Column) -> Any:
+    if must_be_positive(dataset, column.name):
+        return Annotated[column.kind, Meta(gt=0, le=LARGEST_INTEGER) if column.kind is int else Meta(gt=0)]
+    if column.kind is int:
+        return Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+    if is_amount(column) or is_adaptive(column):
+        return Annotated[column.kind, Meta(ge=0)]
+    return column.kind
