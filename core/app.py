@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.batch import Batch
 from core.cache import open_cache
@@ -26,6 +27,7 @@ from core.engine.alerts import Alerts
 from core.engine.batch import Quote, quote_batch
 from core.engine.engine import Engine
 from core.engine.ingest import Ingest
+from core.engine.ledger import Ledger, OwnLedger, SharedLedger
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError, StoreBusy
@@ -164,7 +166,10 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
     cache = open_cache(settings.cache)
     stack.push_async_callback(cache.close)
     quota, steady = Quota(), _steady(clock)
-    source = _source(loaded, quota, clock, steady)
+    book = store.book(_account(loaded))
+    ledger = SharedLedger(quota, book, clock, steady) if book else OwnLedger(quota, clock, steady)
+    stack.push_async_callback(ledger.close)
+    source = _source(loaded, ledger, clock)
     stack.push_async_callback(source.close)
     bus = Bus(clock.wall)
     options = RunnerOptions(
@@ -179,7 +184,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         source=source,
         cache=cache,
         store=store,
-        permits=Permits(quota, settings.source.connections, clock, steady),
+        permits=Permits(quota, settings.source.connections, clock, steady, ledger),
         ingest=Ingest(source, store, check_page, clock),
         bus=bus,
         alerts=Alerts(bus, await store.open_alerts()),
@@ -197,21 +202,23 @@ def _steady(clock: Clock) -> Callable[[], float]:
     return lambda: started + clock.monotonic()
 
 
-def _source(loaded: Loaded, quota: Quota, clock: Clock, steady: Callable[[], float]) -> Source:
+def _account(loaded: Loaded) -> str:
+    """Whose calls the vendor counts: a key's, or those of nobody in particular."""
+    return f"{key_fingerprint(loaded.key) or 'no key'} at {urlsplit(loaded.settings.base_url).netloc}"
+
+
+def _source(loaded: Loaded, ledger: Ledger, clock: Clock) -> Source:
     settings = loaded.settings.source
     http = HttpOptions(
         connections=settings.connections, total_timeout=settings.request_timeout, compress=settings.compress
     )
-
-    def observe(headers: Mapping[str, str]) -> None:
-        quota.observe(headers, steady())
 
     return open_source(
         settings.name,
         base_url=loaded.settings.base_url,
         api_key=loaded.key,
         http=http,
-        observe=observe,
+        observe=ledger.observe,
         clock=clock,
     )
 

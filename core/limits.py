@@ -8,6 +8,7 @@ yet hold the calls still in flight, so those stay subtracted. All times are UTC 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 WINDOW_NAMES = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
 UNKNOWN_WAIT = 60.0
@@ -33,6 +34,29 @@ class Limit:
     @property
     def name(self) -> str:
         return window_name(self.seconds)
+
+
+class Figures(NamedTuple):
+    """What an answer says of one window: of `limit` calls `left` are left until it resets in so many seconds."""
+
+    limit: int
+    left: int
+    resets_in: int
+
+
+def figures(headers: Mapping[str, str]) -> dict[int, Figures]:
+    """The figures of an answer's headers by the windows' seconds; nothing when it has none."""
+    caps = parse_windows(headers.get("X-RateLimit-Limit", ""))
+    remaining = parse_windows(headers.get("X-RateLimit-Remaining-All", ""))
+    resets = parse_windows(headers.get("X-RateLimit-Reset-All", ""))
+    found: dict[int, Figures] = {}
+    for seconds, (left, _) in remaining.items():
+        if seconds not in resets:
+            continue
+        cap, burst = caps.get(seconds, (left, None))
+        # A window of no calls at all would never let the one through that could correct it.
+        found[seconds] = Figures(max(1, burst or cap), left, resets[seconds][0])
+    return found
 
 
 class Quota:
@@ -62,16 +86,9 @@ class Quota:
 
     def observe(self, headers: Mapping[str, str], now: float) -> None:
         """Learn from the rate-limit headers of an answer (of a call that is still counted in flight)."""
-        caps = parse_windows(headers.get("X-RateLimit-Limit", ""))
-        remaining = parse_windows(headers.get("X-RateLimit-Remaining-All", ""))
-        resets = parse_windows(headers.get("X-RateLimit-Reset-All", ""))
         others = max(0, self.in_flight - 1)
-        for seconds, (left, _) in remaining.items():
-            if seconds not in resets:
-                continue
-            cap, burst = caps.get(seconds, (left, None))
-            # A window of no calls at all would never let the one through that could correct it.
-            self.limits[seconds] = Limit(seconds, max(1, burst or cap), left - others, now + resets[seconds][0])
+        for seconds, (limit, left, resets_in) in figures(headers).items():
+            self.limits[seconds] = Limit(seconds, limit, left - others, now + resets_in)
 
     def pause(self, wait: float, now: float) -> None:
         """Send nothing for `wait` seconds (a 429), at least one second and at most an hour."""

@@ -68,6 +68,7 @@ class Engine:
         patience.say, patience.is_over = self._hear_store, False
         self._in_background(self._tick())
         self._in_background(self._watch())
+        self._in_background(self.tools.permits.ledger.keep())
         if self.tools.store.leases.are_shared:
             self._in_background(self._keep_leases())
         return self

@@ -5,20 +5,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from core.clock import Clock
+from core.engine.ledger import Ledger, OwnLedger
 from core.errors import QuotaExhausted
 from core.limits import Quota
 
-LONGEST_NAP = 1.0
-
 
 class Permits:
-    """At most `connections` requests at once, none inside a wait. `now` is UTC epoch seconds that never go back."""
+    """At most `connections` requests at once, none inside a wait. `now` is UTC epoch seconds that never go back.
 
-    def __init__(self, quota: Quota, connections: int, clock: Clock, now: Callable[[], float]) -> None:
+    `ledger` counts them; without one nobody else has the account.
+    """
+
+    def __init__(
+        self, quota: Quota, connections: int, clock: Clock, now: Callable[[], float], ledger: Ledger | None = None
+    ) -> None:
         self.quota = quota
+        self.ledger = ledger or OwnLedger(quota, clock, now)
         self._slots = asyncio.Semaphore(connections)
         self._clock = clock
-        self._now = now
         self._refused_since: float | None = None
 
     def refused(self, wait: float, max_wait: float) -> None:
@@ -30,32 +34,19 @@ class Permits:
         self._refused_since = now if self._refused_since is None else self._refused_since
         if now - self._refused_since + wait > max_wait:
             raise QuotaExhausted(f"the vendor has refused calls for a limit for longer than {max_wait:.0f} s")
-        self.quota.pause(wait, self._now())
+        self.ledger.pause(wait)
 
     @asynccontextmanager
     async def one(self, max_wait: float, say: Callable[[str], None]) -> AsyncIterator[None]:
         """Wait for a permit and hold it. `say` hears what is being waited for, and "" when it is over.
 
-        Raises QuotaExhausted when the wait would be longer than `max_wait` seconds.
+        Raises QuotaExhausted when the wait would be longer than `max_wait` seconds, StoreError when the ledger is
+        away and nobody waits for it.
         """
         async with self._slots:
-            await self._wait(max_wait, say)
-            self.quota.take(self._now())
+            await self.ledger.take(max_wait, say)
             try:
                 yield
                 self._refused_since = None
             finally:
-                self.quota.give_back()
-
-    async def _wait(self, max_wait: float, say: Callable[[str], None]) -> None:
-        has_waited = False
-        while (wait := self.quota.wait(self._now())) > 0:
-            window = self.quota.blocking(self._now())
-            if wait > max_wait:
-                raise QuotaExhausted(f"the vendor's {window} limit is used up; it resets in {wait:.0f} s")
-            has_waited = True
-            say(f"{window} limit, {wait:.0f} s")
-            # Short naps, because an answer still in flight may change what is left.
-            await self._clock.sleep(min(wait, LONGEST_NAP))
-        if has_waited:
-            say("")
+                self.ledger.ended()

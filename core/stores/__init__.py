@@ -9,6 +9,7 @@ from core.coverage import Absence, SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
 from core.events import AlertChanged
+from core.ledger import Book
 from core.sources import RejectedRow
 from core.stores.bars import BarStore
 from core.stores.catalog import Lists
@@ -134,6 +135,10 @@ class Store(Lists, BarStore, Protocol):
 
     async def enter(self, holder: Holder, version: str) -> None:
         """Tell others that an engine works here, until `close`. `version` is the program's."""
+        ...
+
+    def book(self, account: str) -> Book | None:
+        """Where the calls of an account are counted that several engines send; None where that is one."""
         ...
 
     async def claim_origin(self, origin: str) -> None:

@@ -20,7 +20,8 @@ import asyncpg
 
 from core.datasets import SeriesKey
 from core.errors import ConfigError, StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
-from core.stores import Commit, Written, house_sql, lease_sql
+from core.ledger import Book, Grant, Report
+from core.stores import Commit, Written, house_sql, lease_sql, quota_sql
 from core.stores.database import Database
 from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
@@ -245,6 +246,18 @@ class PostgresLeases:
         await self._pool.run(lease_sql.release, self._name, series)
 
 
+class PostgresBook:
+    """Implements `core.ledger.Book`."""
+
+    def __init__(self, pool: Pool, account: str, name: str) -> None:
+        self._pool = pool
+        self._account = account
+        self._name = name
+
+    async def exchange(self, report: Report, wanted: int) -> Grant:
+        return await self._pool.run(quota_sql.exchange, self._account, self._name, report, wanted)
+
+
 class PostgresStore(SQLStore):
     """The store in one schema of a PostgreSQL database."""
 
@@ -299,6 +312,9 @@ class PostgresStore(SQLStore):
     async def enter(self, holder: Holder, version: str) -> None:
         await self._pool.run(lease_sql.enter, self._name, holder, version)
         self._has_entered = True
+
+    def book(self, account: str) -> Book | None:
+        return None if self._is_read_only else PostgresBook(self._pool, account, self._name)
 
     async def commit(self, commit: Commit) -> Written:
         return await self._leases.written(commit.series.id, super().commit(commit))

@@ -9,6 +9,7 @@ from core.datasets import SeriesKey
 from core.errors import StoreRefused
 from core.events import AlertChanged
 from core.findings import Bars, Finding
+from core.ledger import Book
 from core.sources import RejectedRow
 from core.stores import (
     Commit,
@@ -113,6 +114,10 @@ class SQLStore(_Lists, _Bars):
 
     async def enter(self, holder: Holder, version: str) -> None:
         """One engine a file: its lock says who."""
+
+    def book(self, account: str) -> Book | None:
+        """One engine a file counts its calls by itself."""
+        return None
 
     async def claim_origin(self, origin: str) -> None:
         ask = journal_sql.read_origin if self._is_read_only else partial(journal_sql.claim_origin, origin=origin)

@@ -256,14 +256,10 @@ CREATE TABLE alert (
     count bigint NOT NULL
 );
 
--- The vendor's five limits of each account (a key's fingerprint), counted by all engines together; epoch seconds.
+-- What is left of the vendor's limits of each account (a key's fingerprint), and which calls engines have out, as JSON.
 CREATE TABLE quota (
-    account text COLLATE "C" NOT NULL,
-    name text COLLATE "C" NOT NULL,
-    "limit" bigint NOT NULL,
-    used bigint NOT NULL,
-    resets_at double precision NOT NULL,
-    PRIMARY KEY (account, name)
+    account text COLLATE "C" PRIMARY KEY,
+    state text NOT NULL
 );
 
 CREATE TABLE spot_ohlcv (
