@@ -102,6 +102,11 @@ def url_of(kind: str, request: pytest.FixtureRequest) -> str:
     return url if pooler is None else pooled(url, pooler)
 
 
+def rounds(url: str, wanted: int) -> int:
+    """How many rounds a long random test has: PostgreSQL takes its time for each, and has a fifth of them."""
+    return wanted // 5 if is_postgres(url) else wanted
+
+
 def pooled(url: str, pooler: str) -> str:
     """The same database through a pooler."""
     parts = urlsplit(url)
