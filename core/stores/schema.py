@@ -223,6 +223,6 @@ def touch(table: str) -> str:
 
 @cache
 def select_range(table: str, columns: tuple[str, ...]) -> str:
-    """Stored bars of one series in `[?, ?)`: ts, closed, sent_at, then `columns`."""
-    names = ", ".join(("ts", "closed", "sent_at", *columns))
+    """Stored bars of one series in `[?, ?)`: ts, `columns`, closed, sent_at."""
+    names = ", ".join(("ts", *columns, "closed", "sent_at"))
     return f"SELECT {names} FROM {table} WHERE series_id = ? AND ts >= ? AND ts < ?"

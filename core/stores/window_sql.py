@@ -100,11 +100,16 @@ def _write_rows(db: Database, commit: Commit, around: Around) -> dict[str, int]:
     query = select_range(commit.dataset.name, commit.columns)
     found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
     stored = {row[0]: row for row in found}
-    fresh = [row for row in commit.rows if row[0] not in stored]
-    known = [row for row in commit.rows if row[0] in stored]
-    differing = [row for row in known if _differs(commit, row, stored[row[0]])]
+    # A rerun over years of closed bars is this one comparison a bar.
+    unequal = [row for row in commit.rows if stored.get(row[0], ())[:-2] != row]
+    fresh = [row for row in unequal if row[0] not in stored]
+    known = [row for row in unequal if row[0] in stored]
+    closing = {old[0] for old in stored.values() if not old[-2] and old[0] < commit.closed_before}
+    closed = [row for row in commit.rows if row[0] in closing and stored[row[0]][:-2] == row] if closing else []
+    differing = sorted(known + closed, key=itemgetter(0))
     changed = [row for row in differing if _is_newer(commit, row, stored[row[0]])]
-    _confirm(db, commit, [row for row in known if not _closed(commit, row) and _is_newer(commit, row, stored[row[0]])])
+    repeated = [row for row in _running(commit) if row[0] in stored]
+    _confirm(db, commit, [row for row in repeated if _is_newer(commit, row, stored[row[0]])])
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     db.write_bars(commit, fresh, is_new=True)
     db.write_bars(commit, changed, is_new=False)
@@ -148,12 +153,13 @@ def _group_of(commit: Commit, name: str) -> str:
 
 
 def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
-    """Whether a stored (ts, closed, sent_at, *values) yields to `row`: the upsert's guard, said again."""
-    return (_closed(commit, row), commit.sent_at) >= old[1:3]
+    """Whether a stored (ts, *values, closed, sent_at) yields to `row`: the upsert's guard, said again."""
+    return (_closed(commit, row), commit.sent_at) >= old[-2:]
 
 
-def _differs(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
-    return row[1:] != old[3:] or _closed(commit, row) != old[1]
+def _running(commit: Commit) -> Sequence[tuple[Any, ...]]:
+    """The rows of bars that are not closed."""
+    return commit.rows[bisect_left(commit.rows, commit.closed_before, key=itemgetter(0)) :]
 
 
 def _closed(commit: Commit, row: tuple[Any, ...]) -> bool:
@@ -180,9 +186,9 @@ def _write_restatements(db: Database, commit: Commit, pairs: list[tuple[tuple[An
     records = []
     for old, new in pairs:
         asked = _groups_at(covered, old[0])
-        values = zip(commit.columns, old[3:], new[1:], strict=True)
+        values = zip(commit.columns, old[1:-2], new[1:], strict=True)
         changed = [(name, a, b) for name, a, b in values if a != b and _group_of(commit, name) in asked]
-        if not old[1]:
+        if not old[-2]:
             continue
         groups = {_group_of(commit, name) for name, _, _ in changed}
         if groups <= _left_out(commit, old):
@@ -206,9 +212,9 @@ def _write_restatements(db: Database, commit: Commit, pairs: list[tuple[tuple[An
 
 
 def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
-    """The groups that a stored (ts, closed, sent_at, *values) has no value of."""
+    """The groups that a stored (ts, *values, closed, sent_at) has no value of."""
     groups = [_group_of(commit, name) for name in commit.columns]
-    return set(groups) - {group for group, value in zip(groups, old[3:], strict=True) if value is not None}
+    return set(groups) - {group for group, value in zip(groups, old[1:-2], strict=True) if value is not None}
 
 
 SEEN_AGAIN = (
