@@ -146,7 +146,7 @@ async def test_wounded_pages_through_a_real_store(pages: list[Asked], seed: int,
     store = await open_store(store_url, clock.wall)
     try:
         ledger = Ledger(store, clock)
-        for _ in range(rounds(store_url, count)):
+        for _ in range(max(1_500, rounds(store_url, count))):
             await ledger.take(wounded(chance.choice(pages), chance))
         assert ledger.fetched == ledger.kept + ledger.quarantined
         [(sightings, unexplained)] = await query(
