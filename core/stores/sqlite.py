@@ -4,10 +4,11 @@ WAL with synchronous FULL: what was acknowledged survives a power cut. Only this
 checkpoints (SQLite before 3.51.3 can corrupt a WAL when two do); everyone else opens the file read-only.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -21,12 +22,14 @@ from core.stores.database import Database
 from core.stores.migrate import Upgraded, check, check_current, migrate, pending
 from core.stores.patience import Patience
 from core.stores.sql_store import SQLStore
-from core.stores.sqlite_connection import connect, read_only
+from core.stores.sqlite_connection import SQLiteDatabase, connect, read_only
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# After these a connection is taken for dead: what it knows of the file may be wrong.
+BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -39,12 +42,18 @@ PRAGMAS = (
 
 
 class _Connection(aiosqlite.Connection):
-    """aiosqlite, plus whole transactions as one hop to its thread, and again when there is room on the disk."""
+    """aiosqlite, plus whole transactions as one hop to its thread, and again when the disk is well again."""
 
     def __init__(self, path: str, *, uri: bool) -> None:
         super().__init__(partial(connect, path, uri=uri), 64)
         self.patience = Patience()
         self.lanes = 1
+        self._file: _File | None = None
+        self._is_broken = False
+
+    def watch(self, path: str) -> None:
+        """From now on the file has to stay where it is, and faults of its disk pass."""
+        self._file = _File(path)
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the thread. Raises StoreError for what SQLite raises.
@@ -53,7 +62,7 @@ class _Connection(aiosqlite.Connection):
         """
 
         def piece() -> T:
-            return work(self._conn, *args, **kwargs)  # type: ignore[arg-type]
+            return work(self._sound(), *args, **kwargs)
 
         return await self.patience.wait_out(partial(self._once, piece))
 
@@ -61,9 +70,62 @@ class _Connection(aiosqlite.Connection):
         try:
             return await self._execute(work)  # type: ignore[no-untyped-call, no-any-return]
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            self._is_broken |= self._file is not None and code in BROKEN
+            if code in PASSING or (self._file and code in BROKEN):
                 raise StoreUnavailable(f"the database cannot be written for now: {error}") from error
             raise StoreError(f"the database failed: {error}") from error
+
+    def _sound(self) -> SQLiteDatabase:
+        """The connection, or a new one where that is broken. Raises StoreError when the file is another by now."""
+        if self._file is not None:
+            self._file.check()
+            if self._is_broken or self._file.has_lost_log:
+                self._reopen()
+        return self._conn  # type: ignore[return-value]
+
+    def _reopen(self) -> None:
+        """Closing writes the log into the file if it can; what is left of it is written now, or all waits on."""
+        self._is_broken = True
+        with suppress(sqlite3.Error):
+            self._conn.close()
+        fresh = self._connector()
+        try:
+            for pragma in (*PRAGMAS, "PRAGMA wal_checkpoint(TRUNCATE)"):
+                fresh.execute(pragma).fetchall()
+            check_current(fresh)  # type: ignore[arg-type]
+        except BaseException:
+            fresh.close()
+            raise
+        self._connection, self._is_broken = fresh, False
+        self._file = _File(self._file.path) if self._file else None
+
+
+class _File:
+    """A database file as it was when it was opened, with its log: an unlinked one swallows all that is written."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._log = f"{path}-wal"
+        self._was = _identity(path)
+        self._log_was = _identity(self._log)
+
+    def check(self) -> None:
+        """Raises StoreError when the file is not the one that was opened."""
+        if _identity(self.path) != self._was:
+            raise StoreError(f"{self.path} was deleted, moved or replaced while it was in use; nothing more is written")
+
+    @property
+    def has_lost_log(self) -> bool:
+        return self._log_was is not None and _identity(self._log) != self._log_was
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class SQLiteStore(SQLStore):
@@ -105,6 +167,8 @@ class SQLiteStore(SQLStore):
                 raise
             raise StoreError(f"{path} cannot be opened: {error}") from error
         connection.patience.is_over = False
+        if not is_read_only and path != ":memory:":
+            connection.watch(path)
         return cls(url, connection, wall, is_read_only=is_read_only)
 
 
