@@ -86,7 +86,8 @@ class Reader:
         found = self._db.execute(
             f"SELECT {_NAME}, id, rows, first_bar, last_bar, history_start, "
             "(SELECT count(*) FROM gap WHERE series_id = series.id) "
-            f"FROM series WHERE lower({_NAME}) LIKE lower(?) AND {selection.where} ORDER BY 1",
+            # A backslash is one in both databases.
+            f"FROM series WHERE lower({_NAME}) LIKE lower(?) ESCAPE '\x01' AND {selection.where} ORDER BY 1",
             (like, *selection.values),
         )
         return [SeriesRow(*row) for row in found]

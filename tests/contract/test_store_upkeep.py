@@ -17,6 +17,7 @@ from core.sources import RejectedRow
 from core.stores import Store, house_sql
 from core.stores.database import Database
 from core.stores.explain_sql import LAST_RECORDS, Place, listed
+from core.stores.reading import Reader
 from core.stores.restatement_sql import restated
 from core.stores.selection import Selection, find_series
 from core.windows import Window
@@ -251,6 +252,23 @@ async def test_old_names_find_a_series_and_present_ones_come_first(bench: Bench)
         assert found == expected
     with pytest.raises(StoreError, match="not stored"):
         await bench.store._db.run(find, KEY._replace(instrument="NO-USD"))
+
+
+@pytest.mark.parametrize(
+    ("like", "expected"),
+    [
+        ("%/KRAKEN/%", ["A-USD", "B_USD"]),
+        ("%/b_usd/%", ["B_USD"]),
+        ("%/a_usd/%", ["A-USD"]),
+        ("%\\", []),
+        ("%b\\_%", []),
+    ],
+)
+async def test_names_are_found_by_patterns(bench: Bench, like: str, expected: list[str]) -> None:
+    for name in ("B_USD", "A-USD"):
+        await series(bench.store, KEY._replace(instrument=name))
+    found = await bench.store._db.run(lambda db: Reader(db).series(like=like))
+    assert [each.series.split("/")[2] for each in found] == expected
 
 
 async def test_restatements_are_listed_a_column_a_row(bench: Bench) -> None:
