@@ -194,8 +194,10 @@ class Runner:
 
     async def _attempt(self, fetch: Fetch) -> None:
         entry = self.job.progress[fetch.series.id]
-        if entry.state.id in self._lost or not self._tools.store.leases.holds(entry.state.id):
-            self._lost.add(entry.state.id)
+        if entry.state.id in self._lost:
+            return
+        if not self._tools.store.leases.holds(entry.state.id):
+            self._lose(entry, f"the lease of {entry.state.key} went to another engine meanwhile")
             return
         if entry.is_refused:
             self._count_failed(entry)
@@ -205,8 +207,14 @@ class Runner:
             return
         try:
             await self._try(entry, fetch)
-        except LeaseLost:
+        except LeaseLost as error:
+            self._lose(entry, str(error))
+
+    def _lose(self, entry: SeriesProgress, why: str) -> None:
+        """Another engine goes on with this series; what is not done then comes again."""
+        if entry.state.id not in self._lost:
             self._lost.add(entry.state.id)
+            self._log(f"{why}; its work is left to that one", "warning")
 
     async def _try(self, entry: SeriesProgress, fetch: Fetch) -> None:
         watch = Stopwatch(self._tools.clock)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from core.stores.database import Database
@@ -15,6 +16,7 @@ from core.stores.lock import Holder
 NOW = "date_part('epoch', clock_timestamp())"
 # An engine that was not heard of for so long is of no interest any more.
 FORGOTTEN_SECONDS = 86_400
+CLOCK_SECONDS = 60.0
 ENGINE = "name, host, machine, pid, kind, account, version, source, key, socket, protocol, since"
 
 
@@ -31,7 +33,7 @@ def machine() -> str:
 def enter(db: Database, name: str, holder: Holder, version: str) -> None:
     """Write down that we are here; what engines of this machine left behind that are dead is free at once."""
     db.execute(f"DELETE FROM engine WHERE seen < {NOW} - ?", (float(FORGOTTEN_SECONDS),))
-    gone = [other.name for other in read_engines(db) if other.is_here and not _lives(other)]
+    gone = [other.name for other in read_engines(db) if other.is_here and not other.is_alive]
     _give_back(db, "owner = ANY(CAST(? AS text[]))", (gone,))
     db.executemany("DELETE FROM engine WHERE name = ?", [(other,) for other in gone])
     place = (name, holder.host, machine(), holder.pid, holder.kind, holder.user, version)
@@ -48,7 +50,7 @@ def read_engines(db: Database) -> list[Holder]:
     """The engines that are at work on this database or were killed at it lately, the oldest first."""
     found = db.execute(f"SELECT {ENGINE}, {NOW} - seen FROM engine ORDER BY since, name").fetchall()
     here = machine()
-    return [
+    engines = [
         Holder(
             pid=row[3],
             kind=row[4],
@@ -65,6 +67,8 @@ def read_engines(db: Database) -> list[Holder]:
         )
         for row in found
     ]
+    # Of those here more can be known than what they last said.
+    return [msgspec.structs.replace(e, is_alive=_lives(e)) if e.is_here else e for e in engines]
 
 
 def take(
@@ -139,8 +143,9 @@ def owner_of(db: Database, series_id: int) -> tuple[Holder | None, str]:
 
 
 def _lives(holder: Holder) -> bool:
-    """A number that was given to another process since is not the engine."""
+    """A number that was given to another process since is not the engine. When one began is told by a clock that
+    may have been set meanwhile."""
     try:
-        return psutil.Process(holder.pid).create_time() <= holder.since
+        return psutil.Process(holder.pid).create_time() <= holder.since + CLOCK_SECONDS
     except psutil.Error:
         return False
