@@ -220,3 +220,16 @@ def test_a_rehearsal_tells_the_statements_and_makes_nothing(old: Path) -> None:
     assert {step.locks for step in rehearse(f"sqlite:///{old.with_name('new.db')}")} == {()}
     assert old.read_bytes() == before
     assert [path.name for path in old.parent.iterdir()] == ["a.db"]
+
+
+def test_a_false_alarm_of_sqlite_3_40_is_none(tmp_path: Path) -> None:
+    """It takes the last column of the key for one that is NULL, in every row of such a table."""
+    with closing(connect(str(tmp_path / "a.db"))) as db:
+        db.execute(
+            'CREATE TABLE widened (s INTEGER NOT NULL, g TEXT NOT NULL, "end" INTEGER NOT NULL, at INTEGER NOT NULL, '
+            "PRIMARY KEY (s, g, at)) STRICT, WITHOUT ROWID"
+        )
+        db.execute("INSERT INTO widened VALUES (1, 'TRADE', 60, 5)")
+    copy_file(str(tmp_path / "a.db"), tmp_path / "b.db", silent)
+    with closing(connect(str(tmp_path / "b.db"))) as db:
+        assert db.execute("SELECT * FROM widened").fetchall() == [(1, "TRADE", 60, 5)]
