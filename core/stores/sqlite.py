@@ -4,6 +4,7 @@ WAL with synchronous FULL: what was acknowledged survives a power cut. Only this
 checkpoints (SQLite before 3.51.3 can corrupt a WAL when two do); everyone else opens the file read-only.
 """
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -50,6 +51,12 @@ class _Connection(aiosqlite.Connection):
         self.lanes = 1
         self._file: _File | None = None
         self._is_broken = False
+
+    async def close(self) -> None:
+        """The thread has ended then, also where there was never a connection: it speaks to the loop to the last."""
+        await super().close()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
 
     def watch(self, path: str) -> None:
         """From now on the file has to stay where it is, and faults of its disk pass."""
