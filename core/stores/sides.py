@@ -1,9 +1,10 @@
 """Two databases at work at the same time: each is opened and used on a thread of its own."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -49,9 +50,12 @@ class Side:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and isinstance(self._database, sqlite3.Connection):
-            self._database.interrupt()
-        self._thread.submit(self._stack.close).result()
+        if error is None:
+            self._thread.submit(self._stack.close).result()
+        else:
+            self._interrupt()
+            with suppress(Exception):
+                self._thread.submit(self._stack.close).result()
         self._thread.shutdown()
 
     def submit(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
@@ -80,9 +84,18 @@ class Side:
         try:
             yield
         except BaseException as error:
-            self.call(_left, entered, type(error), error, error.__traceback__)
+            self._interrupt()
+            with suppress(StoreError):
+                self.call(_left, entered, type(error), error, error.__traceback__)
             raise
         self.call(lambda _: entered.close())
+
+    def _interrupt(self) -> None:
+        """What is at work on the database ends, and is undone: nobody waits for it any more."""
+        if isinstance(self._database, sqlite3.Connection):
+            self._database.interrupt()
+        elif (loop := getattr(self._database, "_loop", None)) and (tasks := asyncio.all_tasks(loop)):
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
     def _open(self) -> None:
         try:

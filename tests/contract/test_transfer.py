@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.errors import StoreBusy, StoreError, StoreRefused
+from core.stores.copies import FALSE_ALARM
 from core.stores.lock import EngineLock, Holder
 from core.stores.selection import Selection
 from core.stores.sides import Side, opened_to_read
@@ -331,7 +332,7 @@ def killed_copy(a: str, b: str, lines: int) -> None:
         child.send_signal(signal.SIGKILL)
 
 
-def test_a_copy_that_fails_leaves_nothing_half(place: Place, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_fails_leaves_nothing_half(place: Place, seed: int) -> None:
     """The transaction that fails is undone, the ones before are kept, and the next copy completes them."""
     first, second = place("sqlite-a"), place("sqlite-b")
     asyncio.run(full(first, seed))
@@ -345,10 +346,7 @@ def test_a_copy_that_fails_leaves_nothing_half(place: Place, seed: int, monkeypa
             if left < 0:
                 raise KeyboardInterrupt
 
-        try:
-            interrupted(first, second, stop)
-        except StoreError as error:  # pragma: no cover - tells which
-            pytest.fail(str(error))
+        interrupted(first, second, stop)
         check_partly(second)
     copy(first, second)
     assert_equal(first, second)
@@ -364,7 +362,7 @@ def interrupted(a: str, b: str, progress: Callable[..., None]) -> None:
 
 def check_partly(url: str) -> None:
     with opened_to_read(url) as db:
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert {fault for (fault,) in db.execute("PRAGMA integrity_check")} <= {"ok", FALSE_ALARM}
         for number, data_type, rows in db.execute(
             "SELECT id, data_type, rows FROM series WHERE interval <> ''"
         ).fetchall():
