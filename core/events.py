@@ -225,6 +225,7 @@ class GapFound(Event, frozen=True, kw_only=True, tag="gap"):
 
 
 CATALOG = "catalog"
+STORE = "store"
 
 
 class LogLine(Event, frozen=True, kw_only=True, tag="log"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.cli.context import data, words
 from core.cli.options import Output
-from core.events import CATALOG, AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
+from core.events import CATALOG, STORE, AnyEvent, JobChanged, LogLine, RunSummary, WindowFailed, encode
 from core.references import REFERENCES
 from core.text import clean, counted
 from core.windows import iso
@@ -201,7 +201,7 @@ class Narrator:
             self._job(event)
         elif isinstance(event, WindowFailed):
             self._line(f"gave up {event.series} {iso(event.start)}: {clean(event.error)}")
-        elif isinstance(event, LogLine) and (event.level in {"warning", "error"} or event.source == CATALOG):
+        elif isinstance(event, LogLine) and (event.level in {"warning", "error"} or event.source in {CATALOG, STORE}):
             self._line(clean(event.text, 500))
 
     def close(self) -> None:

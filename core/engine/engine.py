@@ -16,6 +16,7 @@ from core.engine.runner import Runner
 from core.engine.tools import Tools
 from core.errors import ConfigError, StoreUnavailable, TapewatchError
 from core.events import (
+    STORE,
     CacheSample,
     EngineSample,
     LogLine,
@@ -297,7 +298,7 @@ class Engine:
         now, store = self.tools.clock.wall(), shown_url(self.tools.store.url)
         waiting = f"for the store: {clean(reason, 200)}" if reason else ""
         level, text = ("error", f"{waiting}; jobs go on when it is back") if reason else ("info", "the store is back")
-        self.tools.bus.publish(LogLine(level=level, text=text, source="store"))
+        self.tools.bus.publish(LogLine(level=level, text=text, source=STORE))
         if reason:
             self.tools.alerts.fire("store_unavailable", "CRITICAL", store, clean(reason, 300), now)
         else:
