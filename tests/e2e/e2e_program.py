@@ -7,6 +7,7 @@ what has been said so far. Nothing here sleeps for a guessed time: `until` polls
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -219,6 +220,11 @@ class Started:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def lift_limits(self) -> None:
+        """There is room on the disk again, for a process that was `limited`."""
+        unlimited = resource.RLIM_INFINITY
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+
     def kill(self) -> None:
         """kill -9; nothing is flushed, nothing is said."""
         self.process.kill()
@@ -338,7 +344,7 @@ class Program:
             own["TAPEWATCH_BASE_URL"] = self.sandbox.url
         words = shlex.join([sys.executable, "-m", "core.cli", *arguments])
         # ulimit counts blocks of 1024 bytes; the signal that comes with the limit is ignored, as it is by daemons.
-        script = f"trap '' XFSZ; ulimit -f {file_size // 1024}; exec {words}"
+        script = f"trap '' XFSZ; ulimit -S -f {file_size // 1024}; exec {words}"
         return self.processes.run(["bash", "-c", script], own)
 
     def ingest(self, *arguments: str, code: int | None = 0, **env: str) -> Any:

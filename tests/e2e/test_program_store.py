@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from e2e_program import NOW_TS, Processes, Program, Sandbox
+from e2e_program import NOW_TS, Processes, Program, Sandbox, until
 
 INGEST = ("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", "--start", "2025-05-01", "--end", "2025-05-08")
 COMMANDS = {
@@ -156,27 +156,42 @@ def test_a_lock_that_is_a_link_is_not_followed(tapewatch: Program) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_disk_that_is_full_fails_in_words(tapewatch: Program) -> None:
-    """A cap on the file's size does what a full disk does; what was committed before is whole."""
+def test_a_disk_that_is_full_is_waited_for_in_words(tapewatch: Program) -> None:
+    """A cap on the size of files does what a full disk does; what was committed before is whole."""
     tapewatch.ingest(*INGEST)
     before = tapewatch.store.table("spot_ohlcv_1d")
-    command = (
-        "spot_ohlcv",
-        "--market",
-        "kraken",
-        "--instrument",
-        "ETH-USD",
-        "--interval",
-        "1h",
-        "--start",
-        "2024-06-01",
-    )
-    ended = tapewatch.limited(*command, file_size=400_000).done()
-    assert ended.code == 3
-    assert "the database failed" in ended.err
+    instruments = ("--market", "kraken", "--instrument", "ETH-USD,SOL-USD")
+    command = ("spot_ohlcv", *instruments, "--interval", "1h", "--start", "2024-06-01")
+    run = tapewatch.limited(*command, "--output", "json", file_size=1_600_000)
+    run.says("for the store: the database cannot be written for now")
+    assert run.is_running
     assert tapewatch.store.is_sound
     assert [row for row in tapewatch.store.table("spot_ohlcv_1d") if row["instrument"] == "BTC-USD"] == before
-    assert tapewatch.ingest(*command)["status"] == "complete"
+    run.lift_limits()
+    run.says("the store is back")
+    ended = run.done()
+    assert ended.code == 0
+    assert ended.json["status"] == "complete"
+    assert tapewatch.store.is_sound
+    assert tapewatch.store.one("SELECT count(*) FROM spot_ohlcv_1h") == ended.json["rows_inserted"]
+    alert = "SELECT level || ' ' || state FROM alert WHERE rule = 'store_unavailable'"
+    assert tapewatch.store.one(alert) == "CRITICAL resolved"
+
+
+def test_a_file_that_is_replaced_during_a_run_is_left_alone(tapewatch: Program) -> None:
+    program = tapewatch.on(tapewatch.processes.sandbox(latency=200))
+    assert program.sandbox is not None
+    sandbox = program.sandbox
+    command = ("--market", "kraken", "--instrument", "BTC-USD,ETH-USD", "--interval", "1h", "--start", "2024-01-01")
+    run = program.start("spot_ohlcv", *command, "--output", "json")
+    until(lambda: len(sandbox.history) > 3 or not run.is_running, "some windows")
+    tapewatch.db.rename(tapewatch.db.with_name("aside"))
+    tapewatch.db.write_bytes(b"theirs")
+    ended = run.done()
+    assert ended.code == 3
+    assert ended.json["status"] == "failed"
+    assert "deleted, moved or replaced while it was in use" in ended.err
+    assert tapewatch.db.read_bytes() == b"theirs"
 
 
 def test_a_relative_path_is_relative(tapewatch: Program) -> None:
