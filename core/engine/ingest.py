@@ -17,7 +17,7 @@ from core.sources import Page, RejectedRow, Source
 from core.stores import FINAL, Commit, Store, Written
 from core.windows import Grain, Window, clip, intersect, iso, subtract
 
-PAGES_IN_MEMORY = 8
+PAGES_IN_MEMORY = 16
 
 
 class CheckedPage(Protocol):

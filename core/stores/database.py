@@ -69,7 +69,14 @@ class Database(Protocol):
         ...
 
     def write_bars(self, commit: "Commit", rows: Sequence[Row], *, is_new: bool) -> None:
-        """Upsert ascending `rows` of `commit`, which do not repeat a ts; `is_new` says that none is stored."""
+        """Upsert ascending `rows` of `commit`, which do not repeat a ts; `is_new` says that none is stored.
+
+        New ones may wait for others until `flush_bars` or the end of the transaction.
+        """
+        ...
+
+    def flush_bars(self) -> None:
+        """Write what waits; call it before bars are read or changed."""
         ...
 
     def prepare_to_migrate(self) -> None:

@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -40,6 +42,8 @@ _MISTAKES = (
 EPOCH_SECONDS = 946_684_800
 FIRST, LAST = -(2**63), 2**63 - 1
 STREAMED_ROWS = 2_000
+# Of (*BOOKKEEPING, ts, *columns): series and time.
+KEY = itemgetter(0, len(BOOKKEEPING))
 # Fewer rows than this are written one by one: a staging table costs more.
 STAGED_FROM = 64
 IDLE_SECONDS = 30
@@ -147,6 +151,8 @@ class PostgresDatabase:
         self._owner = owner
         self._epochs = {} if epochs is None else epochs
         self._xid: str | None = None
+        self._locked: set[int] = set()
+        self._new: dict[tuple[str, tuple[str, ...]], list[list[Row]]] = {}
         self._has_written = False
         self.schema = schema
         settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
@@ -185,6 +191,7 @@ class PostgresDatabase:
         self._begin("ISOLATION LEVEL READ COMMITTED", idle=f"{IDLE_SECONDS}s")
         try:
             yield
+            self.flush_bars()
             self._learn_xid()
             failpoint("before_commit")
             self._commit()
@@ -211,6 +218,8 @@ class PostgresDatabase:
         A lease is locked too: who has waited here for another engine to take it reads it as it is then, and not as
         it was when the statement began.
         """
+        if series_id in self._locked:
+            return
         held = self._epochs.get(series_id)
         found = self.execute(LOCK if held is None else LOCK_LEASED, (series_id,)).fetchone()
         if found is None and held is not None:
@@ -220,6 +229,7 @@ class PostgresDatabase:
         self._xid, owner, epoch = found
         if held is not None and (owner, epoch) != (self._owner, held):
             raise LeaseLost(f"the lease of series {series_id} went to engine {owner} while this one was not heard of")
+        self._locked.add(series_id)
 
     def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:
         if not rows:
@@ -229,11 +239,19 @@ class PostgresDatabase:
         running = (commit.series.id, False, None, commit.sent_at)
         records = [closed + row for row in rows[:split]] + [running + row for row in rows[split:]]
         if is_new:
-            self._copy(commit.dataset.name, commit.columns, records)
-        elif len(records) < STAGED_FROM:
+            self._new.setdefault((commit.dataset.name, commit.columns), []).append(records)
+            return
+        self.flush_bars()
+        if len(records) < STAGED_FROM:
             self.executemany(upsert_one(commit.dataset, commit.columns), records)
         else:
             self._stage(commit, records)
+
+    def flush_bars(self) -> None:
+        """One COPY for all new bars of one kind, in the order of their key."""
+        while self._new:
+            (table, columns), pages = self._new.popitem()
+            self._copy(table, columns, sorted(chain.from_iterable(pages), key=KEY) if pages[1:] else pages[0])
 
     def prepare_to_migrate(self) -> None:
         # Another migration may take its time; whoever else is in the way is not waited for as long.
@@ -300,7 +318,8 @@ class PostgresDatabase:
             raise StoreError(f"the database wrote {_affected(status)} of {len(records)} bars; the window is undone")
 
     def _begin(self, mode: str, *, idle: str) -> None:
-        self._xid, self._has_written = None, False
+        self._xid, self._has_written, self._locked = None, False, set()
+        self._new.clear()
         settings = f"{self._settings}; SET LOCAL idle_in_transaction_session_timeout TO '{idle}'"
         self._wait(self._connection.execute(f"BEGIN {mode}{settings}"))
 

@@ -67,6 +67,9 @@ class SQLiteDatabase(sqlite3.Connection):
         self._upsert(commit, rows[:split], (1, commit.known_at))
         self._upsert(commit, rows[split:], (0, None))
 
+    def flush_bars(self) -> None:
+        """Nothing waits."""
+
     def _upsert(self, commit: Commit, rows: Sequence[Row], closed: tuple[int, int | None]) -> None:
         room = self.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(BOOKKEEPING)
         step = min(ROWS_PER_STATEMENT, room // (1 + len(commit.columns)))

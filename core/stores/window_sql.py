@@ -97,6 +97,7 @@ def _write_rows(db: Database, commit: Commit, around: Around) -> dict[str, int]:
     if not around.has_bars:
         db.write_bars(commit, commit.rows, is_new=True)
         return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
+    db.flush_bars()
     query = select_range(commit.dataset.name, commit.columns)
     found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
     stored = {row[0]: row for row in found}
@@ -372,6 +373,9 @@ def _write_gaps(db: Database, commit: Commit, passed_over: list[Window]) -> None
 
 def _passed_over(db: Database, commit: Commit) -> list[Window]:
     """Closed bars that are stored, though this answer has no usable row for them."""
+    if not commit.absences:
+        return []
+    db.flush_bars()
     query = f"SELECT ts FROM {commit.dataset.name} WHERE series_id = ? AND ts >= ? AND ts < ? AND closed"
     found = (ts for absence in commit.absences for (ts,) in db.execute(query, (commit.series.id, *absence.window)))
     return merge(Window(ts, ts + commit.grain.seconds) for ts in found)
