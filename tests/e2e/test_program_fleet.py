@@ -1,6 +1,7 @@
 """Engines side by side on one PostgreSQL: processes with overlapping jobs do together what one would do alone."""
 
 import itertools
+import json
 import signal
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ RANGE = ("--start", "2024-06-01", "--end", "2025-03-01")
 VIEWS = ("spot_ohlcv_1d", "spot_ohlcv_1h", "spot_ohlcv_1m", "futures_ohlcv_1d", "futures_funding_rate_1d")
 # What depends on who came first, and what the two databases write in their own way.
 OWN = {"series_id", "time"}
-PER_SECOND = 25
+PER_SECOND = 6
 
 
 def spot(*pairs: str, interval: str = "1h", span: Sequence[str] = RANGE, order: str = "newest") -> tuple[str, ...]:
@@ -94,12 +95,19 @@ def sandbox_of(fleet: Fleet) -> Sandbox:
     return fleet.program.sandbox
 
 
+def operation(job: Sequence[str]) -> dict[str, Any]:
+    """A command as the operation of a batch."""
+    options = dict(zip(job[1::2], job[2::2], strict=True))
+    given = {name.strip("-"): int(value) if value.isdecimal() else value for name, value in options.items()}
+    return {"data_type": job[0], **given}
+
+
 def alone(fleet: Fleet, jobs: Sequence[Sequence[str]], folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """What one engine after another makes of the same jobs, into SQLite and with all calls it wants."""
+    """What one engine makes of the same jobs one after another, into SQLite and with all calls it wants."""
     program = fleet.program.on(fleet.program.processes.sandbox(), folder / "alone.db")
     del program.env["TAPEWATCH_DB"]
-    for job in jobs:
-        program.ingest(*job)
+    (folder / "jobs.json").write_text(json.dumps([operation(job) for job in jobs]))
+    program("batch", str(folder / "jobs.json"), code=0)
     rows = {view: program.store.table(view) for view in VIEWS}
     return {view: [{n: v for n, v in row.items() if n not in OWN} for row in found] for view, found in rows.items()}
 
