@@ -34,15 +34,17 @@ class GivenServer:
 
 def run_sql(url: str, statement: str, *values: Any) -> list[asyncpg.Record]:
     """The rows of one statement, on a connection of its own. For tests without a loop; within one it works too."""
-    return _on(url, lambda connection: connection.fetch(statement, *values))
+    return on_connection(url, lambda connection: connection.fetch(statement, *values))
 
 
 def run_script(url: str, statements: str) -> None:
     """Any number of statements, in one transaction unless they say otherwise."""
-    _on(url, lambda connection: connection.execute(statements))
+    on_connection(url, lambda connection: connection.execute(statements))
 
 
-def _on(url: str, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+def on_connection(url: str, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    """What `work` gives, done on a connection of its own."""
+
     async def connected() -> Any:
         connection = await asyncpg.connect(url)
         try:

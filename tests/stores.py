@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from core.servers import PostgresServer, free_port
@@ -21,7 +23,7 @@ from core.stores.migrate import migrate
 from core.stores.opening import is_postgres
 from core.stores.postgres import connected_database
 from core.stores.sqlite_connection import connect
-from tests.services import GivenServer, run_sql
+from tests.services import GivenServer, on_connection, run_sql
 
 SQLITE = ("sqlite-file", "sqlite-memory")
 KINDS = (*SQLITE, "postgres", "pgbouncer")
@@ -44,28 +46,118 @@ log_stats = 0
 """
 
 
+# What a test may have changed beside rows: whoever changed any of it leaves a database that is not used again.
+SHAPE = """
+WITH spaces AS (SELECT * FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema')
+SELECT md5(string_agg(fact, ',' ORDER BY fact)) FROM (
+    SELECT concat_ws(' ', nspname, nspacl) AS fact FROM spaces
+    UNION ALL SELECT concat_ws(' ', relnamespace, relname, relkind, relacl) FROM pg_class
+        WHERE relnamespace IN (SELECT oid FROM spaces)
+    UNION ALL SELECT concat_ws(' ', attrelid, attname, atttypid, attnotnull) FROM pg_attribute
+        JOIN pg_class AS c ON c.oid = attrelid WHERE c.relkind = 'r' AND relnamespace IN (SELECT oid FROM spaces)
+    UNION ALL SELECT concat_ws(' ', conrelid, conname) FROM pg_constraint WHERE connamespace IN (SELECT oid FROM spaces)
+    UNION ALL SELECT CAST(d AS text) FROM pg_default_acl AS d
+    UNION ALL SELECT CAST(s AS text) FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
+        WHERE d.datname = current_database()
+    UNION ALL SELECT concat_ws(' ', version, sha256) FROM tapewatch.migration
+) AS facts (fact)
+"""
+USED = (
+    "SELECT relname FROM pg_class WHERE relnamespace = CAST('tapewatch' AS regnamespace) AND relkind = 'r' "
+    "AND relname <> 'migration' AND pg_relation_size(oid) > 0"
+)
+RESTART = (
+    "SELECT setval(CAST(format('%I.%I', schemaname, sequencename) AS regclass), 1, false) FROM pg_sequences "
+    "WHERE schemaname = 'tapewatch'"
+)
+BUSY = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+)
+BYTES = "SELECT pg_database_size(current_database())"
+# To empty more than this takes longer than to make a database.
+MOST_BYTES = 4_000_000
+
+
+class Databases:
+    """PostgreSQL stores for one test after the other: copies of a template, emptied and used again."""
+
+    def __init__(self, server: PostgresServer | GivenServer) -> None:
+        self._server = server
+        self._template = f"tapewatch_template_{os.getpid()}"
+        self._clean: list[str] = []
+        run_sql(server.url(), f"CREATE DATABASE {self._template}")
+        url = server.url(self._template)
+        with connected_database(url) as db:
+            migrate(db, 0)
+        # What is frozen and written out is copied in a tenth of the time.
+        run_sql(url, "VACUUM FREEZE")
+        run_sql(url, "CHECKPOINT")
+        self._shape = on_connection(url, _look)
+        self._most_bytes = run_sql(url, BYTES)[0][0] + MOST_BYTES
+
+    @contextmanager
+    def lent(self) -> Iterator[str]:
+        """The URL of a store with nothing in it, for one user."""
+        name = self._clean.pop() if self._clean else self._made()
+        yield self._server.url(name)
+        if self._is_emptied(name):
+            self._clean.append(name)
+        else:
+            self._drop(name)
+
+    def close(self) -> None:
+        for name in (*self._clean, self._template):
+            self._drop(name)
+
+    def _made(self) -> str:
+        name = f"tapewatch_store_{os.getpid()}_{next(NUMBERS)}"
+        run_sql(self._server.url(), f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return name
+
+    def _drop(self, name: str) -> None:
+        run_sql(self._server.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _is_emptied(self, name: str) -> bool:
+        async def work(connection: asyncpg.Connection) -> bool:
+            if await _look(connection) != self._shape or await connection.fetchval(BYTES) > self._most_bytes:
+                return False
+            await _empty(connection)
+            return True
+
+        try:
+            return bool(on_connection(self._server.url(name), work))
+        except asyncpg.PostgresError:
+            return False
+
+
+async def _look(connection: asyncpg.Connection) -> Any:
+    return await connection.fetchval(SHAPE)
+
+
+async def _empty(connection: asyncpg.Connection) -> None:
+    """Rows are where they would be in new tables afterwards, and get the same numbers."""
+    await connection.execute(BUSY)
+    tables = [f"tapewatch.{table}" for (table,) in await connection.fetch(USED)]
+    # In whatever order: what keeps references right is not asked.
+    deleting = "".join(f"DELETE FROM {table}; " for table in tables)
+    await connection.execute(f"SET session_replication_role TO replica; {deleting}{RESTART}")
+    if tables:
+        await connection.execute(f"VACUUM {', '.join(tables)}")
+
+
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: PostgresServer | GivenServer) -> Iterator[str]:
-    """The name of a database with the schema and nothing in it, to be copied."""
-    name = f"tapewatch_template_{os.getpid()}"
-    run_sql(postgres_server.url(), f"CREATE DATABASE {name}")
-    url = postgres_server.url(name)
-    with connected_database(url) as db:
-        migrate(db, 0)
-    # What is frozen and written out is copied in a tenth of the time.
-    run_sql(url, "VACUUM FREEZE")
-    run_sql(url, "CHECKPOINT")
-    yield name
-    run_sql(postgres_server.url(), f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_databases(postgres_server: PostgresServer | GivenServer) -> Iterator[Databases]:
+    databases = Databases(postgres_server)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def postgres_store_url(postgres_server: PostgresServer | GivenServer, postgres_template: str) -> Iterator[str]:
+def postgres_store_url(postgres_databases: Databases) -> Iterator[str]:
     """A PostgreSQL store that is this test's alone, with nothing in it."""
-    name = f"tapewatch_store_{os.getpid()}_{next(NUMBERS)}"
-    run_sql(postgres_server.url(), f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield postgres_server.url(name)
-    run_sql(postgres_server.url(), f"DROP DATABASE {name} WITH (FORCE)")
+    with postgres_databases.lent() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
