@@ -267,7 +267,6 @@ def test_an_interrupted_demo_ends_everything_it_started(processes: Processes) ->
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="engines.holder and core.app refuse postgresql:// so far; then take this away")
 def test_the_demo_on_postgres(processes: Processes) -> None:
     run = processes.start(["demo", "--headless", "--postgres", "--seed", "11"])
     url = run.says(r"store (postgresql://\S+)")[1]
