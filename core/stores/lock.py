@@ -3,7 +3,9 @@
 import fcntl
 import getpass
 import os
+import pwd
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -52,12 +54,7 @@ class EngineLock:
 
     def acquire(self, holder: Holder) -> None:
         """Raises StoreBusy naming the holder when another process has the lock, StoreError when there can be none."""
-        try:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except FileNotFoundError as error:
-            raise StoreError(f"--db: the directory {self.path.parent} does not exist; create it first") from error
-        except OSError as error:
-            raise StoreError(f"--db: {self.path} cannot be opened: {error.strerror}") from error
+        file = self._open()
         if not _lock(file):
             os.close(file)
             raise StoreBusy(describe(read_holder(self.path), self.path))
@@ -69,6 +66,31 @@ class EngineLock:
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            # In a directory that everybody writes to, not even root may "create" what is another user's.
+            with suppress(FileNotFoundError):
+                return os.open(self.path, flags)
+            return os.open(self.path, flags | os.O_CREAT, 0o644)
+        except FileNotFoundError as error:
+            raise StoreError(f"--db: the directory {self.path.parent} does not exist; create it first") from error
+        except PermissionError as error:
+            raise self._forbidden() from error
+        except OSError as error:
+            raise StoreError(f"--db: {self.path} cannot be opened: {error.strerror}") from error
+
+    def _forbidden(self) -> StoreError:
+        """Whoever may not write may still read who is at work."""
+        if (holder := read_holder(self.path)) is not None:
+            return StoreBusy(describe(holder, self.path))
+        with suppress(OSError):
+            return StoreError(
+                f"--db: {self.path} belongs to user {_name_of(self.path.stat().st_uid)}, and you may not write to it: "
+                "run this as that user, or choose another --db"
+            )
+        return StoreError(f"--db: {self.path} cannot be written: permission denied")
 
     def _write(self, holder: Holder) -> None:
         if not holder.user:
@@ -114,6 +136,13 @@ def login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def _name_of(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def describe(holder: Holder | None, path: Path) -> str:
