@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -99,6 +100,9 @@ def test_cross_sections_and_ranges_are_found_by_an_index(url: str) -> None:
         of_bars = [node for node in found if node.get("Relation Name") == "spot_ohlcv" or "Index Name" in node]
         assert "spot_ohlcv_pkey" in {node.get("Index Name") for node in of_bars}, (question, text)
         assert not [node for node in of_bars if node["Node Type"] == "Seq Scan"], (question, text)
+        if "time =" in query or "time >=" in query:
+            conditions = [node["Index Cond"] for node in of_bars if node.get("Index Name") == "spot_ohlcv_pkey"]
+            assert all("ts " in condition for condition in conditions), (question, text)
         assert "order" not in question or not [node for node in found if node["Node Type"] == "Sort"], text
 
 
@@ -120,6 +124,7 @@ def test_an_export_reads_its_bars_by_the_index(url: str) -> None:
         [(sql, values)] = asked
         plan = "\n".join(line for (line,) in db.execute(f"EXPLAIN {sql}", values))
     assert "Index Scan using spot_ohlcv_pkey" in plan, plan
+    assert re.search(r"Index Cond: .*series_id = .*ts >= .*ts < ", plan), plan
     assert "Sort" not in plan, plan
 
 
