@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from core.config import Loaded, state_directory
@@ -20,14 +21,22 @@ START_SECONDS = 15.0
 
 
 def holder(loaded: Loaded) -> Holder | None:
-    """The engine that holds the store now, if any; of those side by side the one here that takes jobs.
+    """The engine that holds the store now, if any; of those side by side one here that takes jobs like ours.
 
     Without a loop: it may have to ask the database.
     """
     found = engines_of(loaded.database)
     if is_postgres(loaded.database):
-        found = [engine for engine in found if engine.is_here and engine.takes_jobs]
+        found = [engine for engine in found if engine.takes_jobs and _is_ours(loaded, engine)]
     return next(iter(found), None)
+
+
+def _is_ours(loaded: Loaded, engine: Holder) -> bool:
+    """Whether it is one that we would start ourselves."""
+    from core.app import key_fingerprint  # noqa: PLC0415 - heavy
+
+    ours = (True, login_name(), loaded.settings.base_url, key_fingerprint(loaded.key))
+    return (engine.is_here, engine.user, engine.source, engine.key) == ours
 
 
 def engine_of(loaded: Loaded, job: str) -> Holder | None:
@@ -35,29 +44,39 @@ def engine_of(loaded: Loaded, job: str) -> Holder | None:
 
     Raises EngineUnreachable when it is on another host.
     """
-    engines = engines_of(loaded.database)
     if is_postgres(loaded.database):
         with reading(loaded.database) as reader:
             owner = next((run.engine for run in reader.runs(10_000) if run.is_called(job)), "")
-        found = next((engine for engine in engines if engine.name == owner), None)
+        found = next((engine for engine in engines_of(loaded.database) if engine.name == owner), None)
         if found is not None and not found.is_here:
             raise EngineUnreachable(f"job {job} is of an engine on {found.host} (pid {found.pid}); ask there")
         if found is not None:
             return found
-    return holder(loaded)
+    return nearest(loaded)
 
 
-async def find(loaded: Loaded, job: str | None = None) -> Holder | None:
-    """As `holder` and `engine_of`, beside a running loop."""
-    if job is None:
-        return await asyncio.to_thread(holder, loaded)
-    return await asyncio.to_thread(engine_of, loaded, job)
+def nearest(loaded: Loaded) -> Holder | None:
+    """An engine on the store that can be asked from here, one that takes jobs before one that does not.
+
+    Raises EngineUnreachable when all there are are on other hosts.
+    """
+    found = engines_of(loaded.database)
+    here = sorted((engine for engine in found if engine.is_here), key=lambda engine: not engine.takes_jobs)
+    if found and not here:
+        places = ", ".join(sorted({f"{engine.host} (pid {engine.pid})" for engine in found}))
+        raise EngineUnreachable(f"the engines on the store are on other hosts: {places}; ask there")
+    return next(iter(here), None)
+
+
+async def find(loaded: Loaded) -> Holder | None:
+    """As `holder`, beside a running loop."""
+    return await asyncio.to_thread(holder, loaded)
 
 
 @contextlib.asynccontextmanager
 async def connected(loaded: Loaded, job: str | None = None) -> AsyncIterator[Connection]:
     """A connection to the running engine, or to that of `job`. Raises EngineUnreachable when there is none."""
-    found = await find(loaded, job)
+    found = await asyncio.to_thread(nearest if job is None else partial(engine_of, job=job), loaded)
     if found is None:
         raise EngineUnreachable("no engine is running on this store; `tapewatch dash` starts one")
     connection = await open_connection(found)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.datasets import SeriesKey
     from core.events import AnyEvent
     from core.monitoring.why import Answer, Facts
+    from core.stores.lock import Holder
 
 EPILOG = """Examples:
 
@@ -22,6 +23,7 @@ EPILOG = """Examples:
   tapewatch why futures_funding_rate/binance/BTC-USDT-VANILLA-PERPETUAL/1h --output json
 """
 SNAPSHOT_SECONDS = 5.0
+ENGINE = ("kind", "pid", "user", "name", "host")
 
 
 def why(
@@ -70,22 +72,26 @@ def gather(loaded: "Loaded", asked: "SeriesKey", now: int) -> "Facts":
             found["listed"] = reader.listed(key)
             found["gaps"] = tuple((each.gap, each.explanation) for each in reader.gaps(chosen))
             found["failed"] = tuple(reader.failed(chosen))
+            found["holder"], found["leased"] = reader.leased(key)
             last = reader.last_asked(key)
             found["asked"] = None if last is None else Asked(*last)
-    found["holder"] = holder(loaded)
-    engine = _from_engine(loaded, str(key)) if found["holder"] is not None else {}
+    # Of engines side by side the one that works on the series knows more than any other.
+    found["holder"] = found.get("holder") or holder(loaded)
+    engine = _from_engine(found["holder"], str(key)) if found["holder"] is not None else {}
     return Facts(key=key, now=now, **found, **engine)
 
 
-def _from_engine(loaded: "Loaded", name: str) -> dict[str, Any]:
-    """What the engine that holds the store says of the quota and of the job that the series is in."""
+def _from_engine(engine: "Holder", name: str) -> dict[str, Any]:
+    """What an engine of this machine says of the quota and of the job that the series is in."""
     import asyncio  # noqa: PLC0415
 
     from core.errors import EngineUnreachable  # noqa: PLC0415
     from core.events import JobChanged, QuotaSample, SeriesChanged  # noqa: PLC0415
 
+    if not engine.is_here:
+        return {}
     try:
-        events = asyncio.run(_snapshot(loaded))
+        events = asyncio.run(_snapshot(engine))
     except (EngineUnreachable, TimeoutError):
         return {}
     jobs = {event.job: event for event in events if isinstance(event, JobChanged)}
@@ -99,16 +105,20 @@ def _from_engine(loaded: "Loaded", name: str) -> dict[str, Any]:
     }
 
 
-async def _snapshot(loaded: "Loaded") -> "tuple[AnyEvent, ...]":
+async def _snapshot(engine: "Holder") -> "tuple[AnyEvent, ...]":
     import asyncio  # noqa: PLC0415
 
-    from core.cli.engines import connected  # noqa: PLC0415
+    from core.cli.engines import open_connection  # noqa: PLC0415
     from core.events import Snapshot  # noqa: PLC0415
 
-    async with asyncio.timeout(SNAPSHOT_SECONDS), connected(loaded) as connection:
-        async for message in connection.messages():
-            if isinstance(message, Snapshot):
-                return message.events
+    async with asyncio.timeout(SNAPSHOT_SECONDS):
+        connection = await open_connection(engine)
+        try:
+            async for message in connection.messages():
+                if isinstance(message, Snapshot):
+                    return message.events
+        finally:
+            await connection.close()
     return ()
 
 
@@ -144,9 +154,15 @@ def _object(asked: str, facts: "Facts", answer: "Answer") -> dict[str, Any]:
         "gaps": {"new": len(facts.gaps) - confirmed, "confirmed": confirmed, "failed_fetch": len(facts.failed)},
         "instrument": None if facts.listed is None else facts.listed.status,
         "retention_days": None if facts.kept_seconds is None else facts.kept_seconds / 86_400,
-        "engine": None if holder is None else {"kind": holder.kind, "pid": holder.pid, "user": holder.user},
+        "engine": None if holder is None else {name: getattr(holder, name) for name in ENGINE},
+        "leased_by": facts.leased or None,
         "quota": None if quota is None else {window.name: window.remaining for window in quota.windows},
     }
+
+
+def _engine_words(engine: dict[str, Any]) -> str:
+    host = f", {engine['host']}" if engine["host"] else ""
+    return f"{engine['kind']}, pid {engine['pid']}, user {engine['user']}{host}"
 
 
 def _print(asked: str, facts: "Facts", answer: "Answer") -> None:
@@ -167,7 +183,7 @@ def _print(asked: str, facts: "Facts", answer: "Answer") -> None:
         ("expected", f"{found['expected_bar']} (closed {found['settle_seconds']} s after its end){behind}"),
         ("gaps", holds),
         ("instrument", found["instrument"] or "the stored metadata does not say"),
-        ("engine", f"{engine['kind']}, pid {engine['pid']}, user {engine['user']}" if engine else "none is running"),
+        ("engine", _engine_words(engine) if engine else "none is running"),
         ("quota left", left or "unknown: no engine that knows it holds the store"),
     ):
         data(f"{name:11} {value}")

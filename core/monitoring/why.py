@@ -32,8 +32,8 @@ class Facts:
     """What is known of one series at `now` (UTC epoch seconds).
 
     `state` is None when it is not stored; `gaps` and `failed` are its holes; `kept_seconds` is the retention
-    of its data type and interval. `holder` has the store's lock; `job`, `progress` and `quota` are what its
-    engine says, `progress` of this series in `job`.
+    of its data type and interval. `holder` has the store's lock, or where engines share the store a lease on the
+    series: `leased` names that one. `job`, `progress` and `quota` are what it says, `progress` of this series in `job`.
     """
 
     key: SeriesKey
@@ -45,6 +45,7 @@ class Facts:
     asked: Asked | None = None
     kept_seconds: int | None = None
     holder: Holder | None = None
+    leased: str = ""
     job: JobChanged | None = None
     progress: SeriesChanged | None = None
     quota: QuotaSample | None = None
@@ -144,7 +145,7 @@ def _blockers(facts: Facts) -> Iterator[Blocker]:
     yield from _of_engine(facts)
     yield from _of_last_run(facts)
     yield from _of_holes(facts)
-    if (facts.behind or facts.last_bar is None) and not facts.is_running:
+    if (facts.behind or facts.last_bar is None) and not facts.is_running and not facts.leased:
         yield Blocker(
             "schedule", "nothing runs by itself: there is no schedule, it takes a command", _last_asked(facts)
         )
@@ -177,6 +178,9 @@ def _of_engine(facts: Facts) -> Iterator[Blocker]:
         yield Blocker("waiting", f"job {job.job} waits: {job.waiting}")
     if job is not None and job.state == "held":
         yield Blocker("held", f"job {job.job} is held; let it go on with: tapewatch jobs resume {job.job}")
+    if facts.leased and not facts.is_running:
+        yield Blocker("leased", f"engine {facts.leased} works on the series; whoever else wants to waits for it")
+        return
     holder = facts.holder
     if holder is not None and not holder.takes_jobs and not facts.is_running:
         words = f"a {holder.kind} of user {holder.user} (pid {holder.pid}) holds the store and takes no other jobs"
@@ -245,6 +249,8 @@ def _next_of_hindered(facts: Facts, found: Collection[str]) -> Next | None:
     if "blocked" in found:
         anew = f"tapewatch series drop {facts.key}"
         return "nothing, until the stored series is dropped to begin anew: see tapewatch changes", None, anew
+    if "leased" in found:
+        return f"engine {facts.leased} asks for it", None, "tapewatch status"
     if "store_busy" in found:
         return "a command waits until the store is free (--lock_wait)", None, command_for(facts.key)
     if facts.listed is not None and facts.listed.status == NOT_LISTED:

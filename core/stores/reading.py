@@ -17,6 +17,7 @@ from core.stores.database import Database
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.journal_sql import read_alerts, read_origin
+from core.stores.lock import Holder
 from core.stores.quarantine_sql import ALL, Quarantined, quarantined
 from core.stores.restatement_sql import Restated, restated
 from core.stores.selection import EVERYTHING, Selection, find_series
@@ -59,6 +60,17 @@ class Reader:
     def run_series(self, run_id: str) -> list[RunSeries]:
         found = self._db.execute("SELECT * FROM run_series WHERE run_id = ? ORDER BY series", (run_id,))
         return [RunSeries(*row) for row in found]
+
+    def leased(self, key: SeriesKey) -> tuple[Holder | None, str]:
+        """The engine that may write a stored series now, as far as it is known, and who that is in words.
+
+        "" where nobody may, and where a lock on the whole store says who.
+        """
+        if self._db.dialect != "postgres":
+            return None, ""
+        from core.stores.lease_sql import owner_of  # noqa: PLC0415
+
+        return owner_of(self._db, find_series(self._db, key))
 
     def alerts(self, *, only_open: bool = True) -> list[AlertChanged]:
         return read_alerts(self._db, only_open=only_open)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.causes import Explanation, Listed
@@ -210,3 +211,16 @@ def test_a_passed_retry_or_reset_is_no_promise() -> None:
     [retry] = explain(facts(LATE, job=job(), progress=past)).blockers
     assert (retry.what, retry.until) == ("retry", None)
     assert "quota" not in whats(facts(LATE, quota=QuotaSample(windows=(QuotaWindow("minute", 300, 0, NOW - 1),))))
+
+
+def test_a_series_at_work_elsewhere_is_waited_for() -> None:
+    """What its engine says is not to be had from here: it is said who that is, and nobody need do anything."""
+    elsewhere = msgspec.structs.replace(COMMANDED, host="db-2", is_here=False)
+    given = facts(LATE, holder=elsewhere, leased="cafe01 (db-2, pid 77)")
+    [blocker] = explain(given).blockers
+    assert blocker.what == "leased"
+    assert "engine cafe01 (db-2, pid 77) works on the series" in blocker.words
+    answer = explain(given)
+    assert (answer.next, answer.command) == ("engine cafe01 (db-2, pid 77) asks for it", "tapewatch status")
+    here = replace(given, job=job(waiting="minute limit, 4 s"))
+    assert whats(here) == ["waiting"]
