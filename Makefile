@@ -9,7 +9,7 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 
 ZONES := Asia/Kathmandu America/Sao_Paulo
 
-.PHONY: help demo test zones check lint format coverage crash bench picture requirements clean
+.PHONY: help demo test slow zones check lint format coverage crash bench picture requirements clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | sort | expand -t 14
@@ -17,8 +17,11 @@ help:  ## this list
 demo: .venv/run  ## watch real ingestion from a sandbox: no key, no network
 	$(BIN)/tapewatch demo
 
-test: .venv/dev  ## the whole suite
-	$(PYTEST) -m "slow or not slow"
+test: .venv/dev  ## the suite, on SQLite and on a real PostgreSQL
+	$(PYTEST) -m "not slow"
+
+slow: .venv/dev  ## what takes longer: big stores, long random runs, hundreds of kills
+	$(PYTEST) -m slow
 
 zones: .venv/dev  ## the suite without its slow tests, in time zones with odd offsets
 	for zone in $(ZONES); do TZ=$$zone $(PYTEST) -m "not slow" || exit 1; done
