@@ -251,7 +251,7 @@ class PostgresDatabase:
         """One COPY for all new bars of one kind, in the order of their key."""
         while self._new:
             (table, columns), pages = self._new.popitem()
-            self._copy(table, columns, sorted(chain.from_iterable(pages), key=KEY) if pages[1:] else pages[0])
+            self.copy_rows(table, columns, sorted(chain.from_iterable(pages), key=KEY) if pages[1:] else pages[0])
 
     def prepare_to_migrate(self) -> None:
         # Another migration may take its time; whoever else is in the way is not waited for as long.
@@ -291,7 +291,7 @@ class PostgresDatabase:
         )
         return {name: _TYPES.get(kind, "TEXT") for name, kind in found}
 
-    def _copy(self, table: str, columns: Sequence[str], records: Sequence[Row], schema: str | None = None) -> None:
+    def copy_rows(self, table: str, columns: Sequence[str], records: Sequence[Row], schema: str | None = None) -> None:
         names = (*BOOKKEEPING, "ts", *columns)
         copy = self._connection.copy_records_to_table(
             table, schema_name=schema or self.schema, records=records, columns=names
@@ -306,7 +306,7 @@ class PostgresDatabase:
         """COPY beside, then one upsert. What the database holds decides again, though the caller has looked."""
         staging = f"tapewatch_staging_{commit.dataset.name}_{len(commit.dataset.columns)}"
         self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {staging} (LIKE {commit.dataset.name}) ON COMMIT DELETE ROWS")
-        self._copy(staging, commit.columns, records, "pg_temp")
+        self.copy_rows(staging, commit.columns, records, "pg_temp")
         written = self._wait(
             self._connection.execute(upsert_staged(commit.dataset, commit.columns, f"pg_temp.{staging}"))
         )

@@ -198,7 +198,7 @@ def write_bars(db: Database, dataset: Dataset, series_id: int, window: Window, r
             return
         # (ts, closed, known_at, sent_at, ...) in the order of COPY.
         records = [(series_id, bool(row[1]), row[2], row[3], row[0], *row[4:]) for row in rows]
-        db._copy(dataset.name, columns, records)  # type: ignore[attr-defined]
+        db.copy_rows(dataset.name, columns, records)  # type: ignore[attr-defined]
 
 
 def _insert(db: SQLiteDatabase, table: str, names: Sequence[str], rows: Sequence[Row]) -> None:

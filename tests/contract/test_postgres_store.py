@@ -439,7 +439,7 @@ async def test_every_way_of_writing_bars_gives_the_same_tables(
 ) -> None:
     """Random windows, read again, wider, narrower, late: copied as usual, all staged, all one by one, and in SQLite."""
     used: Counter[str] = Counter()
-    write, copy, stage = PostgresDatabase.write_bars, PostgresDatabase._copy, PostgresDatabase._stage
+    write, copy, stage = PostgresDatabase.write_bars, PostgresDatabase.copy_rows, PostgresDatabase._stage
 
     def write_bars(self: PostgresDatabase, commit: Any, rows: Sequence[Any], *, is_new: bool) -> None:
         limits = {"staged": 0, "single": UNTIL}
@@ -455,7 +455,7 @@ async def test_every_way_of_writing_bars_gives_the_same_tables(
         return call
 
     monkeypatch.setattr(PostgresDatabase, "write_bars", write_bars)
-    monkeypatch.setattr(PostgresDatabase, "_copy", counted("copy", copy))
+    monkeypatch.setattr(PostgresDatabase, "copy_rows", counted("copy", copy))
     monkeypatch.setattr(PostgresDatabase, "_stage", counted("stage", stage))
     urls = [await asyncio.to_thread(make, f"{url}?schema={name}") for name in ("staged", "single")]
     async with AsyncExitStack() as stack:
