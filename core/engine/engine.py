@@ -129,7 +129,7 @@ class Engine:
             await asyncio.wait({task})
 
     async def cancel_all(self) -> None:
-        self.tools.store.patience.is_over = True  # who leaves does not wait for a database that is away
+        self.tools.store.patience.end()  # who leaves does not wait for a database that is away
         await asyncio.gather(*(self._cancel(job) for job in self.active))
         if self._tasks:
             await asyncio.wait(self._tasks.values())

@@ -17,15 +17,21 @@ class Patience:
     """Waits out StoreUnavailable, for everybody who works on one store.
 
     `say` hears each new reason while work waits, and nothing when none does any more: on a full disk small things
-    still succeed. Once `is_over`, what cannot be done at once fails: who is about to leave does not wait,
-    nor does who has nobody to tell.
+    still succeed. Once `is_over`, what cannot be done at once fails: who is about to leave does not wait, nor does
+    who has nobody to tell. `hurry` is what the store does then about work that is under way.
     """
 
     def __init__(self) -> None:
         self.say: Callable[[str], None] = lambda _reason: None
+        self.hurry: Callable[[], None] = lambda: None
         self.is_over = False
         self._waiting: set[object] = set()
         self._said: set[str] = set()
+
+    def end(self) -> None:
+        """This is over, and what is under way should not take long."""
+        self.is_over = True
+        self.hurry()
 
     async def wait_out(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` gives as soon as it can. Raises StoreUnavailable once this is over."""

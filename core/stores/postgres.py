@@ -39,6 +39,8 @@ CONNECTIONS = 4
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 CONNECT_SECONDS = 10.0
+# Who leaves waits no longer than this for a server that is silent.
+LEAVE_SECONDS = 5.0
 STATEMENT_SECONDS = 300.0
 OLDEST_SERVER = 14
 SCHEMA = "tapewatch"
@@ -105,6 +107,7 @@ class _Line:
         self._epochs = epochs
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection | None = None
+        self._is_given_up = False
 
     def perform(self, work: Callable[[Database], T]) -> T:
         """`work` as one transaction. Raises the classes of `core.errors`, and CommitUnknown with the result."""
@@ -139,9 +142,20 @@ class _Line:
         self._drop()
         self._loop.close()
 
+    def give_up(self) -> None:
+        """Ends the connection under whoever works with it, from any thread; there is none after it."""
+        self._is_given_up = True
+        self._loop.call_soon_threadsafe(self._terminate)
+
+    def _terminate(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+
     def _database(self) -> PostgresDatabase:
         if self._connection is not None and self._connection.is_closed():
             self._connection = None
+        if self._connection is None and self._is_given_up:
+            raise StoreUnavailable("the database is silent, and is not waited for any more")
         if self._connection is None:
             self._connection = self._loop.run_until_complete(self._address.connect())
         return PostgresDatabase(self._loop, self._connection, self._address.schema, self._owner, self._epochs)
@@ -168,6 +182,7 @@ class Pool:
     def __init__(self, address: Address, owner: str, connections: int) -> None:
         self.owner = owner
         self.patience = Patience()
+        self.patience.hurry = self._hurry
         self.lanes = connections
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
@@ -190,6 +205,15 @@ class Pool:
             except CommitUnknown as unknown:
                 if await self.patience.wait_out(partial(self._once, partial(_has_happened, xid=unknown.xid))):
                     return unknown.result  # type: ignore[no-any-return]
+
+    def _hurry(self) -> None:
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """A server that has said nothing for so long will not in the next moments either."""
+        if self._idle.qsize() < len(self._lines):
+            for line in self._lines:
+                line.give_up()
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -232,8 +256,13 @@ class PostgresLeases:
         """What `commit` of a series comes to; it goes on when nobody waits for it any more."""
         writing = asyncio.ensure_future(commit)
         self._writing[writing] = series_id
-        writing.add_done_callback(self._writing.pop)
+        writing.add_done_callback(self._has_ended)
         return await asyncio.shield(writing)
+
+    def _has_ended(self, writing: asyncio.Future[Written]) -> None:
+        del self._writing[writing]
+        if not writing.cancelled():
+            writing.exception()  # nobody may wait for it any more
 
     def holds(self, series_id: int) -> bool:
         return self._epochs.get(series_id) != LOST_EPOCH
@@ -325,7 +354,7 @@ class PostgresStore(SQLStore):
 
     async def close(self) -> None:
         """Gives leases back. Where the database is away they end by themselves."""
-        self.patience.is_over = True
+        self.patience.end()
         await self._groups.close()
         if self._has_entered:
             with suppress(StoreError):
@@ -395,7 +424,7 @@ def translated_error(error: Exception, dsn: str) -> StoreError:
     """The class that says who acts, with a text that holds no password."""
     place = f"the database {urlsplit(dsn).hostname or 'on this host'}"
     state = getattr(error, "sqlstate", None) or ""
-    words = clean(str(error), 300) or type(error).__name__
+    words = clean(str(error), 300) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return StoreUnavailable(f"{place} has another schema than a moment ago: {words}")
     if state.startswith(_REFUSED):
