@@ -21,6 +21,7 @@ from core.servers import PostgresOptions, PostgresServer, free_port, postgres
 from core.stores.migrate import migrate
 from core.stores.postgres import connected_database
 from tests.accounts import assert_accounted
+from tests.fault_proxy import FaultProxy, Timeout
 from tests.services import run_sql
 
 COMMAND = (
@@ -264,6 +265,21 @@ def test_a_signal_while_the_database_is_away(tapewatch: Program, number: signal.
         rerun = program.ingest(*COMMAND)
         assert rerun["status"] == "complete"
         assert rerun["rows_inserted"] + kept == run_sql(place.url, "SELECT count(*) FROM tapewatch.spot_ohlcv")[0][0]
+
+
+def test_a_signal_while_the_database_is_silent(tapewatch: Program) -> None:
+    """Nothing comes back, no connection ends: a network that swallows everything."""
+    with server_of_its_own() as place, FaultProxy(place.server.port) as proxy:
+        program = on_postgres(tapewatch, proxy.url(place.url))
+        run = program.start(*COMMAND, "--output", "json")
+        half_way(run, place.url)
+        proxy.add(Timeout())
+        run.signal(signal.SIGINT)
+        ended = run.done(2 * PROMPTLY)
+        assert (ended.code, ended.json["status"]) == (130, "cancelled")
+        proxy.remove()
+        rerun = program.ingest(*COMMAND)
+        assert rerun["status"] == "complete"
 
 
 COMMANDS = (
