@@ -298,6 +298,7 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "failed": Reader.failed,
     "find": lambda reader: reader.find(KEY),
     "gaps": Reader.gaps,
+    "leased": lambda reader: reader.leased(KEY),
     "last_asked": lambda reader: reader.last_asked(KEY),
     "listed": lambda reader: reader.listed(KEY),
     "lists": Reader.lists,

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import pytest
 from e2e_program import NOW, Processes, Program
 
+from core.servers import PostgresServer
+from tests.services import run_sql
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-BLOCK = re.compile(r"^<!-- tested -->\n+```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^<!-- tested( on postgres)? -->\n+```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Whatever a block makes that has rows must have some.
 CHECK = """
 for name, value in list(globals().items()):
@@ -35,13 +38,14 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks() -> list[Block]:
+def blocks(*, on_postgres: bool = False) -> list[Block]:
     found = []
     for document in DOCUMENTS:
         text = document.read_text()
         for match in BLOCK.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(f"{document.name}:{line}", match[1], match[2]))
+            if bool(match[1]) == on_postgres:
+                found.append(Block(f"{document.name}:{line}", match[2], match[3]))
     return found
 
 
@@ -67,6 +71,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         processes.close()
 
 
+@pytest.mark.slow
+def test_what_the_documents_show_of_postgres_works(
+    folder: Program, postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    run_sql(postgres_server.url(), "CREATE DATABASE documents_copy")
+    copy = postgres_server.url("documents_copy")
+    assert folder.sandbox is not None
+    env = {"TAPEWATCH_DB": postgres_url, "TAPEWATCH_BASE_URL": folder.sandbox.url, "COPY": copy}
+    env["PATH"] = f"{Path(sys.executable).parent}:{folder.processes.environment()['PATH']}"
+    try:
+        for block in blocks(on_postgres=True):
+            if block.language == "sql":
+                assert run_sql(f"{postgres_url}?options=-csearch_path%3Dtapewatch", block.text)
+            else:
+                done = folder.processes.run(["bash", "-ec", block.text], env).done()
+                assert done.code == 0, (block.where, done)
+    finally:
+        run_sql(postgres_server.url(), "DROP DATABASE documents_copy WITH (FORCE)")
+
+
 def test_all_the_tools_are_shown() -> None:
     shown = "\n".join(block.text for block in blocks())
     for tool in ("tapewatch export", "SELECT", "import pandas", "import polars", "import duckdb", "--as_of"):
@@ -76,7 +100,7 @@ def test_all_the_tools_are_shown() -> None:
 def test_every_marker_has_its_block() -> None:
     for document in DOCUMENTS:
         text = document.read_text()
-        assert text.count("<!-- tested -->") == len(BLOCK.findall(text)), document
+        assert text.count("<!-- tested") == len(BLOCK.findall(text)), document
 
 
 @pytest.mark.slow
