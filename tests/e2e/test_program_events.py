@@ -267,10 +267,11 @@ def test_an_interrupted_demo_ends_everything_it_started(processes: Processes) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(360)
 def test_the_demo_on_postgres(processes: Processes) -> None:
     run = processes.start(["demo", "--headless", "--postgres", "--seed", "11"])
     url = run.says(r"store (postgresql://\S+)")[1]
-    ended = run.done(120)
+    ended = run.done(300)
     assert ended.code == 0
     check_demo_words(ended.out, "The database is ")
     assert not answers(url)
