@@ -191,7 +191,6 @@ class PostgresDatabase:
         self._begin("ISOLATION LEVEL READ COMMITTED", idle=f"{IDLE_SECONDS}s")
         try:
             yield
-            self.flush_bars()
             self._learn_xid()
             failpoint("before_commit")
             self._commit()
@@ -329,6 +328,7 @@ class PostgresDatabase:
             [self._xid] = self.execute("SELECT CAST(pg_current_xact_id_if_assigned() AS text)").fetchone()
 
     def _commit(self) -> None:
+        self.flush_bars()
         try:
             self._wait(self._connection.execute("COMMIT"))
         except (*LOST, asyncpg.OperatorInterventionError) as error:

@@ -102,7 +102,7 @@ def _commit_early(db: Database) -> None:
     """Where a window is written in somebody else's transaction."""
     if isinstance(db, PostgresDatabase):
         db._commit()
-        db._begin("READ WRITE")
+        db._begin("READ WRITE", idle="30s")
     elif isinstance(db, SQLiteDatabase) and db.in_transaction:
         db.execute("COMMIT")
         db.execute("BEGIN IMMEDIATE")
