@@ -314,6 +314,8 @@ def copies(url: str, count: int) -> Iterator[list[str]]:
     name = parts.path[1:]
     names = [f"{name}_{number}" for number in range(count)]
     admin = parts._replace(path="/postgres").geturl()
+    # A session whose client has gone lives on for a moment, and keeps its database from being copied.
+    run_sql(admin, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", name)
     for copy in names:
         run_sql(admin, f"CREATE DATABASE {copy} TEMPLATE {name}")
     yield [parts._replace(path=f"/{copy}").geturl() for copy in names]
