@@ -13,6 +13,7 @@ import pytest
 from e2e_program import DAY, NOW, NOW_TS, Processes, Program, Sandbox, until
 
 from core.stores import migrate
+from core.stores.sqlite_connection import connect
 from core.windows import iso
 
 START, END = NOW_TS - NOW_TS % DAY - 70 * DAY, NOW_TS - NOW_TS % DAY - 10 * DAY
@@ -363,13 +364,13 @@ def test_pruning_says_what_would_go_and_does_it_when_told(own: Damaged) -> None:
 
 @pytest.mark.slow
 def test_a_store_of_an_older_version_is_read_by_nobody_until_a_run_has_mended_it(tapewatch: Program) -> None:
-    with closing(sqlite3.connect(tapewatch.db, isolation_level=None)) as db:
+    with closing(connect(str(tapewatch.db))) as db, db.transaction():
         migrate._apply(db, migrate.migrations()[0], 0)
     before = tapewatch.db.read_bytes()
     for command in (("gaps", "list"), ("why", name("BTC-USD")), ("series", "list"), ("quarantine", "list")):
         said = tapewatch(*command, code=2).sentence
         assert str(tapewatch.db) in said
-        assert "any run that ingests brings it up to date" in said
+        assert "`tapewatch db migrate` brings it up to date" in said
     assert tapewatch.db.read_bytes() == before
     tapewatch.ingest("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", *SPAN)
     assert tapewatch("gaps", "list", code=0).out == "no gaps\n"
