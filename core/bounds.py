@@ -45,11 +45,11 @@ def strict_row_type(dataset: Dataset, groups: tuple[str, ...], unit: str, market
     It has the fields of `core.records.row_type`. What idle bars lack and adaptive volumes may be absent.
     """
     fields: list[Any] = [
-        ("timestamp", int),
         ("unit", Literal[unit]),
         ("market", Literal[market]),
         ("instrument", str | None, None),
         ("mapped_instrument", str | None, None),
+        ("timestamp", int),
     ]
     fields += [_field(dataset, column) for column in in_groups(dataset.columns, groups)]
     return msgspec.defstruct("StrictRow", fields, gc=False, kw_only=True, rename="upper")

@@ -8,9 +8,11 @@ string is never a number, a boolean never an integer, 1e999 is out of range).
 
 from collections.abc import Iterable
 from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 Kind = type[float] | type[int] | type[str] | type[bool] | type[list[Any]]
 
@@ -138,21 +140,33 @@ FUTURES_CONSTANTS = (
 INDEX_CONSTANTS = columns_of("ID", str, "type")
 
 
-class Identity(msgspec.Struct, gc=False, rename="upper"):
-    """What every history row says about itself, whatever groups were asked for."""
+class Identity(msgspec.Struct, kw_only=True, gc=False, rename="upper"):
+    """What every history row says about itself, whatever groups were asked for.
 
-    timestamp: int
+    What is stored of it, the time, comes last: so a row's values are the end of its fields (`values_of`).
+    """
+
     unit: str
     market: str | None = None
     instrument: str | None = None
     mapped_instrument: str | None = None
+    timestamp: int
+
+
+_NAMES = len(Identity.__struct_fields__) - 1
+_VALUES = itemgetter(slice(_NAMES, None))
 
 
 @cache
 def row_type(columns: tuple[Column, ...]) -> type[Any]:
     """The Struct of one row: `Identity` plus `columns`, each of them absent (None) or of its type."""
     fields = [(column.name, column.kind | None, None) for column in columns]
-    return msgspec.defstruct("Row", fields, bases=(Identity,), gc=False, rename="upper")
+    return msgspec.defstruct("Row", fields, bases=(Identity,), kw_only=True, gc=False, rename="upper")
+
+
+def values_of(rows: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Rows of a `row_type` as `(timestamp, *values)`, at a third of what a getter of each field costs."""
+    return list(map(_VALUES, map(astuple, rows)))
 
 
 def in_groups(columns: Iterable[Column], groups: Iterable[str]) -> tuple[Column, ...]:

@@ -88,9 +88,10 @@ class Ingest:
             checked = self._check(request.dataset, key, request.groups, window, page, request.state.exchange_symbol)
             failpoint("after_validate")
             commit = make_commit(request, page, checked, sent_at)
+            # Bars from before the window were not asked for; what was said twice is unchanged the second time.
+            fetched = len(page.rows) + len(page.rejected) - checked.surplus
+            del page  # memory is what limits how many wait here, and the answer is most of it
             written = await self._store.commit(commit)
-        # Bars from before the window were not asked for; what was said twice is unchanged the second time.
-        fetched = len(page.rows) + len(page.rejected) - checked.surplus
         written = replace(written, unchanged=written.unchanged + checked.repeats)
         probe = _probe(request, written.state, checked.rows)
         return Outcome(written.state, fetched, written, checked.rejected, probe)

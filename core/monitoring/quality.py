@@ -1,13 +1,13 @@
 """Is an answer what was asked for, and is each row possible? Pure; nothing is repaired here.
 
-A page is first looked at as columns: a few comparisons at the speed of C say that everything in it is
-right. Only when one of them fails are rows looked at one by one, with a reason for each.
+A page is first looked at as a whole: one pass over its rows says that everything in it is right. Only when
+it is not are rows looked at one by one, with a reason for each.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,12 +15,14 @@ import msgspec
 from core.datasets import Dataset, SeriesKey
 from core.errors import Malformed
 from core.monitoring.rules import Row, Rules, are_bounded, are_sound, doubt, fault, rules_for
+from core.records import values_of
 from core.sources import Page, RejectedRow
 from core.windows import GRAINS, Grain, Window
 
 DRIFT_SHARE = 0.5
 
 Identity = tuple[str, str | None, str | None, str | None]
+TS = itemgetter(0)
 mapped_of = attrgetter("mapped_instrument")
 identity_of = attrgetter("unit", "market", "instrument", "mapped_instrument")
 
@@ -67,7 +69,7 @@ def check_page(
     """
     rules = rules_for(dataset, tuple(groups))
     expected = Expected(key, GRAINS[key.interval], window, frozenset({key.instrument, symbol} - {None}))
-    rows = list(map(rules.values, page.rows))
+    rows = values_of(page.rows)
     if not page.rejected and rows and is_flawless(page, rows, rules, expected):
         return Checked(rules.names, rows, [])
     return _one_by_one(page, list(map(Pair, page.rows, rows)), rules, expected)
@@ -75,13 +77,12 @@ def check_page(
 
 def is_flawless(page: Page, rows: list[Row], rules: Rules, expected: Expected) -> bool:
     """Whether every row is usable and in its place; False may also mean that a field is missing."""
-    columns = list(zip(*rows, strict=True))
     try:
         return (
-            _is_on_grid(columns[0], expected)
+            _is_on_grid(list(map(TS, rows)), expected)
             and _is_meant(page, expected)
-            and (page.is_bounded or are_bounded(columns, rules))
-            and are_sound(columns, rules, expected.grain.seconds)
+            and (page.is_bounded or are_bounded(rows, rules))
+            and are_sound(rows, rules, expected.grain.seconds)
         )
     except TypeError:
         return False
@@ -94,10 +95,10 @@ def _is_meant(page: Page, expected: Expected) -> bool:
     return not any(_identity_fault(identity, expected) for identity in set(map(identity_of, page.rows)))
 
 
-def _is_on_grid(stamps: tuple[int, ...], expected: Expected) -> bool:
+def _is_on_grid(stamps: list[int], expected: Expected) -> bool:
     """Ascending without a hole, aligned, and inside the window."""
     step, first = expected.grain.seconds, stamps[0]
-    is_whole = stamps == tuple(range(first, first + len(stamps) * step, step)) and first % step == 0
+    is_whole = stamps == list(range(first, first + len(stamps) * step, step)) and first % step == 0
     return is_whole and first >= expected.window.start and stamps[-1] < expected.window.end
 
 

@@ -9,11 +9,9 @@ in doubt; a page most of whose rows do casts doubt on the rule instead.
 Rows are tuples `(ts, *values)` in the order of `Rules.names`; an absent value is None.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import compress
 from math import isclose
-from operator import add, attrgetter, le, lt
 from typing import Any, NamedTuple
 
 from core.bounds import (
@@ -38,8 +36,9 @@ FIGURES = {
 MOMENTS = ("first", "high", "low", "last")
 SIDES = ("buy", "sell", "unknown")
 
+CLOSE_TO = 1e-9  # of the total, as far as sums may be from it
+
 Row = tuple[Any, ...]
-Columns = Sequence[Sequence[Any]]
 
 
 class Enclosed(NamedTuple):
@@ -51,13 +50,12 @@ class Enclosed(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The rules for a choice of columns, as places in a row; `values` makes a row of a decoded one.
+    """The rules for a choice of columns, as places in a row.
 
     `marks`, `stamps` and what is told `beside` belong to trades or messages: all of them are absent from an idle bar.
     """
 
     names: tuple[str, ...]
-    values: Callable[[Any], Row]
     required: tuple[int, ...]
     amounts: tuple[int, ...]
     adaptive: tuple[int, ...]
@@ -87,7 +85,6 @@ def rules_for(dataset: Dataset, groups: tuple[str, ...]) -> Rules:
     elsewhere = {*stamps, *(mark.inner for mark in marks), *(at[column.name] for column in always)}
     return Rules(
         names=tuple(at),
-        values=attrgetter("timestamp", *at),
         required=tuple(at[column.name] for column in required),
         amounts=tuple(at[column.name] for column in required if is_amount(column)),
         adaptive=tuple(at[column.name] for column in columns if is_adaptive(column)),
@@ -153,7 +150,7 @@ def doubt(row: Row, rules: Rules, seconds: int) -> str | None:
     """The inferred rule that a possible `row` of a bar of `seconds` breaks, or None, as for what was not asked for."""
     for places in rules.sums:
         total, *sides = (row[at] for at in places)
-        if None not in (total, *sides) and not isclose(total, sum(sides)):
+        if None not in (total, *sides) and not isclose(total, sum(sides), rel_tol=CLOSE_TO):
             return "sides_do_not_add_up"
     for places in rules.marks:
         low, mark, high = (row[at] for at in places)
@@ -164,62 +161,76 @@ def doubt(row: Row, rules: Rules, seconds: int) -> str | None:
     return None
 
 
-def are_bounded(columns: Columns, rules: Rules) -> bool:
-    """Whether every single value of these may be, column by column, as `core.bounds` has it.
+def are_bounded(rows: Sequence[Row], rules: Rules) -> bool:
+    """Whether every single value of these may be, as `core.bounds` has it.
 
     False, or a TypeError, may also mean that an absent value kept this from being told.
     """
-    return (
-        all(min(columns[at]) >= 0 for at in rules.amounts)
-        and all(min(columns[at]) > 0 for at, _ in rules.positive)
-        and all(_are_amounts(columns[at]) for at in rules.adaptive)
-        and all(max(columns[at]) <= LARGEST_INTEGER for at in rules.integers if at not in rules.stamps)
-    )
+    return bool(_predicates(rules).are_bounded(rows, 0))
 
 
-def are_sound(columns: Columns, rules: Rules, seconds: int) -> bool:
-    """Whether the values of no row contradict each other, column by column (the first one holds the times).
+def are_sound(rows: Sequence[Row], rules: Rules, seconds: int) -> bool:
+    """Whether the values of no row of a bar of `seconds` contradict each other.
 
     False, or a TypeError, may also mean that an absent value kept this from being told.
     """
-    return (
-        all(_is_enclosed(*(columns[at] for at in places)) for places in rules.ranges)
-        and all(_add_up(*(columns[at] for at in places)) for places in rules.sums)
-        and (not rules.stamps or _are_told_soundly(columns, rules, seconds))
+    return bool(_predicates(rules).are_sound(rows, seconds))
+
+
+class _Predicates(NamedTuple):
+    are_bounded: Callable[..., Any]
+    are_sound: Callable[..., Any]
+
+
+@cache
+def _predicates(rules: Rules) -> _Predicates:
+    """The rules as two functions over many rows, as `collections.namedtuple` makes its own: a page of bars is a
+    third of the work that it is column by column, and a fifteenth of it rule by rule."""
+    return _Predicates(_predicate(rules, _bounds(rules)), _predicate(rules, _contradictions(rules)))
+
+
+def _predicate(rules: Rules, conditions: Iterable[str]) -> Callable[..., Any]:
+    text = (
+        f"def are_so(rows, seconds):\n"
+        f"    for {', '.join(('ts', *rules.names))}, in rows:\n"
+        f"        end = ts + seconds\n"
+        f"        if not ({' and '.join(conditions) or True}):\n"
+        f"            return False\n"
+        f"    return True"
     )
+    scope: dict[str, Any] = {}
+    exec(text, scope)  # noqa: S102 - of names that our own table of columns has
+    return scope["are_so"]  # type: ignore[no-any-return]
 
 
-def _are_amounts(column: Sequence[float | None]) -> bool:
-    return min(filter(None, column), default=0) >= 0
+def _bounds(rules: Rules) -> Iterator[str]:
+    names = ("ts", *rules.names)
+    yield from (f"{names[at]} >= 0" for at in rules.amounts)
+    yield from (f"{names[at]} > 0" for at, _ in rules.positive)
+    yield from (f"({names[at]} is None or {names[at]} >= 0)" for at in rules.adaptive)
+    yield from (f"{names[at]} <= {LARGEST_INTEGER}" for at in rules.integers if at not in rules.stamps)
 
 
-def _is_enclosed(low: Sequence[float], inner: Sequence[float], high: Sequence[float]) -> bool:
-    return all(map(le, low, inner)) and all(map(le, inner, high))
+def _contradictions(rules: Rules) -> Iterator[str]:
+    """What holds between values; stricter than `doubt` by a hair, which is a look at each row where it is not so."""
+    names = ("ts", *rules.names)
+    yield from (_enclosure(names, places) for places in rules.ranges)
+    for places in rules.sums:
+        total, *sides = (names[at] for at in places)
+        sum_of = " + ".join(sides)
+        yield f"({total} == {sum_of} or abs({total} - ({sum_of})) <= {CLOSE_TO} * {total})"
+    if rules.stamps:
+        told = " is ".join([*(names[at] for at in sorted(rules.told)), "None"])
+        yield f"({told} or {' and '.join(_tellings(rules, names))})"
 
 
-def _add_up(total: Sequence[float], *sides: Sequence[float]) -> bool:
-    first, *others = [side for side in sides if any(side)] or sides[:1]
-    for other in others:
-        first = tuple(map(add, first, other))
-    # Counts add up exactly; comparing them so is the cheaper look.
-    return first == total or all(map(isclose, total, first))
+def _tellings(rules: Rules, names: Sequence[str]) -> Iterator[str]:
+    """What bars that are not idle have: all of it, each where it belongs."""
+    yield from (f"ts <= {names[at]} < end" for at in rules.stamps)
+    yield from (_enclosure(names, places) for places in rules.marks)
+    yield from (f"{names[at]} >= 0" for at in rules.beside)
 
 
-def _are_told_soundly(columns: Columns, rules: Rules, seconds: int) -> bool:
-    """The same for what idle bars lack: absent all at once, else where it belongs."""
-    is_busy = [stamp is not None for stamp in columns[rules.stamps[0]]]
-    idle = is_busy.count(False)
-    if any(columns[at].count(None) != idle for at in rules.told):
-        return False
-
-    @cache
-    def busy(at: int) -> Sequence[Any]:
-        return list(compress(columns[at], is_busy)) if idle else columns[at]
-
-    starts = busy(0)
-    ends = [start + seconds for start in starts]
-    return (
-        all(all(map(le, starts, stamps)) and all(map(lt, stamps, ends)) for stamps in map(busy, rules.stamps))
-        and all(_is_enclosed(*map(busy, places)) for places in rules.marks)
-        and all(min(busy(at), default=0) >= 0 for at in rules.beside)
-    )
+def _enclosure(names: Sequence[str], places: Enclosed) -> str:
+    low, inner, high = (names[at] for at in places)
+    return f"{low} <= {inner} <= {high}"
