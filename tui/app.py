@@ -1,8 +1,9 @@
 """The dashboard application: feeds the desk, paces the screens, turns keys into what they mean."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -15,11 +16,11 @@ from textual.timer import Timer
 from core.events import Message
 from core.text import clean
 from tui import themes
-from tui.client import Connect, EngineLink
+from tui.client import Connect, EngineLink, FleetWatch, ReadFleet
 from tui.desk import Clock, DashboardOptions, Desk
 from tui.operator import OperatorApp
 from tui.screens.overview import OverviewScreen
-from tui.state import Link
+from tui.state import Link, OtherJob
 from tui.terminal import leaving_in_order, require_terminal, speaks_unicode
 
 SOONEST = 0.001  # Textual divides by the delay of a timer
@@ -45,16 +46,18 @@ class Dashboard(OperatorApp):
         connect: Connect,
         options: DashboardOptions,
         clock: Clock | None = None,
+        fleet: ReadFleet | None = None,
         *,
         by_hand: bool = False,
         link: Callable[..., EngineLink] = EngineLink,
     ) -> None:
-        """`by_hand`: no timers; a test says `flush()`."""
+        """`fleet` where other engines work on the database too. `by_hand`: no timers; a test says `flush()`."""
         super().__init__()
         self.animation_level = "none"
         self.desk = Desk(options, clock or Clock())
         self.link = link(connect, self, self.desk.clock.monotonic)
         self.failure = ""
+        self._fleet = fleet and FleetWatch(fleet, partial(self.call_later, self.fleet_changed))
         self._by_hand = by_hand
         self._timer: Timer | None = None
         self._painted_at = float("-inf")
@@ -72,6 +75,12 @@ class Dashboard(OperatorApp):
         self.run_worker(self.link.run(), name="engine link", exit_on_error=True)
         if not self._by_hand:
             self.set_interval(1.0, self._beat)
+        if self._fleet is not None:
+            self._fleet.start()
+
+    def on_unmount(self) -> None:
+        if self._fleet is not None:
+            self._fleet.stop()
 
     def heard(self, message: Message) -> None:
         self.desk.receive(message)
@@ -79,6 +88,10 @@ class Dashboard(OperatorApp):
 
     def link_changed(self, link: Link) -> None:
         self.desk.link_changed(link)
+        self._schedule()
+
+    def fleet_changed(self, jobs: Sequence[OtherJob], trouble: str) -> None:
+        self.desk.fleet_changed(jobs, trouble)
         self._schedule()
 
     def flush(self) -> None:
@@ -133,7 +146,7 @@ def describe_failure(error: BaseException | None) -> str:
     return f"tapewatch: the dashboard failed{place} ({words}); the engine works on"
 
 
-def run_dashboard(connect: Connect, options: DashboardOptions) -> Outcome:
+def run_dashboard(connect: Connect, options: DashboardOptions, fleet: ReadFleet | None = None) -> Outcome:
     """Show the dashboard until the operator leaves it; see `Outcome` for what it returns.
 
     0 normally, 143 or 129 after SIGTERM or SIGHUP, 3 when it broke (said on stderr). Raises ConfigError
@@ -143,7 +156,7 @@ def run_dashboard(connect: Connect, options: DashboardOptions) -> Outcome:
     themes.theme_named(options.theme)
     if not options.ascii and not speaks_unicode():
         options = replace(options, ascii=True)
-    app = Dashboard(connect, options)
+    app = Dashboard(connect, options, fleet=fleet)
     codes: list[int] = []
 
     def leave(code: int) -> None:

@@ -1,19 +1,22 @@
 """The one way to the engine: connects, listens, and connects again when the engine goes away.
 
-It reports to a `Listener` and never touches a widget. Waiting grows from half a second to five.
+It reports to a `Listener` and never touches a widget. Waiting grows from half a second to five. Of other engines
+there is only what their database knows, which is looked at now and then.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from core.errors import ConfigError, EngineUnreachable, TapewatchError
 from core.events import PROTOCOL, Hello, Message
-from tui.state import Link
+from tui.state import Link, OtherJob
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 5.0
 MESSAGES_PER_TURN = 200
+FLEET_SECONDS = 5.0
 
 
 class Connection(Protocol):
@@ -32,6 +35,8 @@ class Connection(Protocol):
 
 
 Connect = Callable[[], Awaitable[Connection]]
+ReadFleet = Callable[[], Sequence[OtherJob]]
+"""What all engines on the database do. May block, and raises TapewatchError."""
 
 
 class Listener(Protocol):
@@ -113,3 +118,31 @@ class EngineLink:
             if number % MESSAGES_PER_TURN == 0:
                 # A full buffer is read without suspending: keys need their turn.
                 await asyncio.sleep(0)
+
+
+class FleetWatch:
+    """Reads what the fleet does on a thread of its own: a database may take its time, and who leaves does not wait.
+
+    `tell` is called on that thread, with the jobs or why they are not known.
+    """
+
+    def __init__(self, read: ReadFleet, tell: Callable[[Sequence[OtherJob], str], object]) -> None:
+        self._read = read
+        self._tell = tell
+        self._is_over = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="fleet", daemon=True).start()
+
+    def stop(self) -> None:
+        self._is_over.set()
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                found, trouble = self._read(), ""
+            except Exception as error:
+                found, trouble = (), str(error) or type(error).__name__
+            if not self._is_over.is_set():
+                self._tell(found, trouble)
+            self._is_over.wait(FLEET_SECONDS)

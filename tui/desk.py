@@ -3,14 +3,14 @@
 Knows no Textual: screens draw from it, the app feeds it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from time import time as wall_time
 
 from core.events import Message
 from tui.query import Choice
-from tui.state import Link, ViewState, note, reduce_many
+from tui.state import Link, OtherJob, ViewState, note, reduce_many
 from tui.text import ASCII, UNICODE
 from tui.views.frame import Canvas
 from tui.views.header import Moment
@@ -113,6 +113,13 @@ class Desk:
         self.state = replace(self.state, link=replace(link, since=since))
         if link.phase in {"lost", "refused"} and before != link.phase:
             self.note("warning", link.reason)
+
+    def fleet_changed(self, jobs: Sequence[OtherJob], trouble: str) -> None:
+        """What the engines on the database do, or why that is not known; said in the log as well, once."""
+        self.fold()
+        if trouble and not self.state.fleet_trouble:
+            self.note("warning", f"jobs of other engines are not known: {trouble}")
+        self.state = replace(self.state, fleet={job.run_id: job for job in jobs}, fleet_trouble=trouble)
 
     def note(self, level: str, words: str) -> None:
         """A log line of our own."""

@@ -13,6 +13,7 @@ from tui.screens.job import JobScreen
 from tui.screens.lists import AlertsScreen, HelpScreen, LogScreen
 from tui.screens.live import LiveScreen
 from tui.screens.modals import Picker, Question, Reader
+from tui.state import OtherJob
 from tui.views import alerts, log
 from tui.widgets.pane import Pane
 
@@ -71,7 +72,7 @@ class OperatorApp(App[int], inherit_bindings=False):
         key, state = pane.cursor, self.desk.shown
         if key is None or not pane.view.keys:
             return
-        if pane.id == "jobs" and key in state.jobs:
+        if pane.id == "jobs" and key in state.listed:
             self.push_screen(JobScreen(self.desk, key))
         elif pane.id in {"alerts", "all_alerts"} and key in state.alerts:
             self.push_screen(Reader(self.desk, "Alert", alerts.facts(state.alerts[key])))
@@ -156,6 +157,12 @@ class OperatorApp(App[int], inherit_bindings=False):
         job = self.live.selected_job() if self.live else None
         if job is None:
             self.say("no job selected", "warning")
+            return None
+        known = self.desk.state.listed[job]
+        if isinstance(known, OtherJob):
+            where = "; act on it there, by `tapewatch jobs`" if known.is_at_work else ""
+            self.say(f"{known.job} belongs to {known.owner}{where}", "warning")
+            return None
         return job
 
     def _send(self, command: str, job: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from core.events import (
+    FINAL_STATES,
     AlertChanged,
     CacheSample,
     EngineSample,
@@ -81,14 +82,41 @@ class Link:
     retry_at: float | None = None
 
 
+class OtherJob(JobChanged, frozen=True, kw_only=True, tag="other_job"):
+    """A run of another engine on the same database, as the journal has it. What only that engine knows is left out.
+
+    `state` may also be `interrupted`: its engine has gone. `host` and `pid` are there while the engine is known.
+    """
+
+    engine: str
+    host: str = ""
+    pid: int = 0
+    is_at_work: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        return self.state == "interrupted" or self.state in FINAL_STATES
+
+    @property
+    def owner(self) -> str:
+        """Its engine, in words."""
+        place = f" on {self.host} (pid {self.pid})" if self.host else ""
+        return f"engine {self.engine}{place}" + ("" if self.is_at_work else ", not at work any more")
+
+
 @dataclass(frozen=True, slots=True)
 class ViewState:
-    """Everything the screens draw from. Mappings are never changed in place."""
+    """Everything the screens draw from. Mappings are never changed in place.
+
+    `fleet` has the runs of all engines on the database by run id, `fleet_trouble` says why they are not known.
+    """
 
     link: Link = Link()
     hello: Hello | None = None
     jobs: Mapping[str, JobChanged] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
+    fleet: Mapping[str, OtherJob] = field(default_factory=dict)
+    fleet_trouble: str = ""
     series: Mapping[str, Mapping[str, SeriesChanged]] = field(default_factory=dict)
     alerts: Mapping[str, AlertChanged] = field(default_factory=dict)
     caches: Mapping[str, CacheSample] = field(default_factory=dict)
@@ -113,6 +141,13 @@ class ViewState:
         if data_age >= STALE_SECONDS:
             return "STALE", data_age
         return ("LAG" if data_age >= LAG_SECONDS else "LIVE"), data_age
+
+    @property
+    def listed(self) -> Mapping[str, JobChanged]:
+        """Our engine's jobs by their ids, and those of others by run id: two engines may use one id."""
+        ours = self.hello.engine if self.hello else ""
+        others = {key: job for key, job in self.fleet.items() if job.engine != ours}
+        return {**self.jobs, **others} if others else self.jobs
 
     @property
     def firing(self) -> list[AlertChanged]:

@@ -7,6 +7,7 @@ from core.app import App, open_app
 from core.cli.context import data, words
 from core.cli.engines import EngineChild, holder
 from core.cli.execute import Interrupts
+from core.cli.fleet import fleet_of
 from core.config import Loaded
 from core.stores import sqlite_path
 from core.stores.opening import is_there
@@ -44,7 +45,7 @@ def show_dashboard(loaded: Loaded, *, read_only: bool, theme: str | None, ascii_
         mouse=mouse,
         owns_engine=holder(loaded) is None,
     )
-    return int(run_dashboard(child.connect, options))
+    return int(run_dashboard(child.connect, options, fleet_of(loaded)))
 
 
 async def serve_engine(loaded: Loaded, linger: float | None) -> int:

@@ -120,15 +120,14 @@ def _engine(engine: "Holder") -> dict[str, Any]:
 
 
 def _run(record: "RunRecord", engines: "list[Holder]") -> dict[str, Any]:
-    is_lost = record.state not in FINAL and record.engine not in {engine.name for engine in engines}
     return {
-        "job": "j-" + record.run_id[-4:],
+        "job": record.job,
         "run_id": record.run_id,
         "engine": record.engine,
         "data_type": record.data_type,
         "interval": record.interval,
         "label": record.label,
-        "state": "interrupted" if is_lost else record.state,
+        "state": record.state_among(engines),
         "created": record.created,
         "finished": record.finished,
         "summary": record.summary,

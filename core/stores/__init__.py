@@ -1,6 +1,6 @@
 """Where rows live: what one window commits, what comes back, and the Store protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from core.coverage import Absence, SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
-from core.events import AlertChanged
+from core.events import FINAL_STATES, AlertChanged
 from core.ledger import Book
 from core.sources import RejectedRow
 from core.stores.bars import BarStore
@@ -100,9 +100,19 @@ class RunRecord:
     finished: float | None
     summary: dict[str, Any]
 
+    @property
+    def job(self) -> str:
+        """The id of its job, which is its engine's alone."""
+        return "j-" + self.run_id[-4:]
+
+    def state_among(self, engines: Iterable[Holder]) -> str:
+        """Its state, given the engines at work: `interrupted` when nobody works on it any more."""
+        is_lost = self.state not in FINAL_STATES and self.engine not in {engine.name for engine in engines}
+        return "interrupted" if is_lost else self.state
+
     def is_called(self, name: str) -> bool:
         """Whether that is its run id, or the job's that is made from it."""
-        return name in {self.run_id, "j-" + self.run_id[-4:]}
+        return name in {self.run_id, self.job}
 
 
 @dataclass(frozen=True, slots=True)

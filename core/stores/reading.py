@@ -13,7 +13,7 @@ from core.events import AlertChanged
 from core.stores import RunRecord, RunSeries
 from core.stores.catalog import ListedChange
 from core.stores.catalog_sql import read_changes, read_vendor_time
-from core.stores.database import Database
+from core.stores.database import Database, Row
 from core.stores.explain_sql import ExplainedGap, FailedWindow, Place, explained_gaps, failed_windows, listed
 from core.stores.house_sql import Prunable, contents, prunable
 from core.stores.journal_sql import read_alerts, read_origin
@@ -26,6 +26,8 @@ from core.stores.universe_sql import Member, UniverseRow, read_members, read_uni
 from core.windows import iso
 
 _NAME = "data_type || '/' || market || '/' || instrument || '/' || interval"
+FLEET_RUNS = 200
+FLEET_SCANNED = 5_000
 STAMPS = {"history_start", "first_bar", "last_bar", "created", "pruned_before", "page_checked", "audited_at"}
 
 
@@ -42,6 +44,10 @@ class SeriesRow:
     gaps: int
 
 
+def _run(row: Row) -> RunRecord:
+    return RunRecord(*(*row[:-1], json.loads(row[-1])))
+
+
 class Reader:
     """Questions that `status`, `jobs` and `series` ask of a store."""
 
@@ -55,7 +61,22 @@ class Reader:
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The newest runs, newest first."""
         found = self._db.execute("SELECT * FROM run ORDER BY created DESC LIMIT ?", (limit,))
-        return [RunRecord(*(*row[:-1], json.loads(row[-1]))) for row in found]
+        return [_run(row) for row in found]
+
+    def fleet(self, since: float) -> tuple[list[Holder], list[RunRecord]]:
+        """The engines that a PostgreSQL database knows of; runs since then (UTC epoch seconds), or not ended.
+
+        Only the newest few thousand runs are looked at, so that asking often costs little however long the journal is.
+        """
+        from core.stores.lease_sql import read_engines  # noqa: PLC0415
+
+        found = self._db.execute(
+            f"SELECT * FROM (SELECT * FROM run ORDER BY created DESC LIMIT {FLEET_SCANNED}) AS newest "
+            "WHERE created >= ? OR finished IS NULL AND engine IN (SELECT name FROM engine) "
+            f"ORDER BY finished IS NOT NULL, created DESC LIMIT {FLEET_RUNS}",
+            (since,),
+        )
+        return read_engines(self._db), [_run(row) for row in found]
 
     def run_series(self, run_id: str) -> list[RunSeries]:
         found = self._db.execute("SELECT * FROM run_series WHERE run_id = ? ORDER BY series", (run_id,))

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
+
 from core.errors import TapewatchError
 from core.events import (
     PROTOCOL,
@@ -27,6 +29,7 @@ from core.events import (
 from tui.app import Dashboard, DashboardOptions
 from tui.client import Connect, EngineLink, Listener
 from tui.desk import Clock
+from tui.state import OtherJob
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00:00 UTC
 DAY = 86_400
@@ -166,6 +169,24 @@ def job(number: int, state: str = "running", **changes: object) -> JobChanged:
         "eta_seconds": None if final or state == "queued" else 252.0 + 60 * number, "last_bar": int(NOON) - DAY,
     }  # fmt: skip
     return JobChanged(**(values | changes))  # type: ignore[arg-type]
+
+
+# What the journal does not tell.
+UNKNOWN = {"series_done": 0, "rows_per_second": 0.0, "eta_seconds": None, "last_bar": None}
+
+
+def others() -> list[OtherJob]:
+    """Runs in the journal: our engine's, one under way elsewhere, one whose engine was killed, one that ended."""
+    seen = (
+        ("r-own", "e-1", "here", 42, True, job(1)),
+        ("r-live", "b2b2b2", "worker-2", 77, True, job(1, data_type="spot_ohlcv", created=NOON - 700)),
+        ("r-lost", "d4d4d4", "worker-9", 99, False, job(0xF1, "interrupted", job="j-00f1")),
+        ("r-done", "c3c3c3", "", 0, False, job(0xD0, "complete", job="j-00d0")),
+    )
+    return [
+        OtherJob(**{**asdict(each), "run_id": run, **UNKNOWN}, engine=engine, host=host, pid=pid, is_at_work=is_at_work)
+        for run, engine, host, pid, is_at_work, each in seen
+    ]
 
 
 def series_of(job_id: str, count: int = 12) -> list[SeriesChanged]:

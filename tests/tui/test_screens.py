@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from dashboard_fakes import Bench, FakeEngine, bench, work_a_while
+from dashboard_fakes import Bench, FakeEngine, bench, others, work_a_while
 from textual.pilot import Pilot
 
 from core.errors import EngineUnreachable
@@ -37,6 +37,21 @@ async def settle(made: Bench, pilot: Pilot[int]) -> None:
 def test_busy(snap_compare: Compare, screen: str, size: tuple[int, int]) -> None:
     made = bench()
     assert snap_compare(made.app, terminal_size=size, run_before=busy(made, *KEYS[screen]))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_fleet(snap_compare: Compare, size: tuple[int, int]) -> None:
+    made = bench()
+
+    async def run(pilot: Pilot[int]) -> None:
+        await busy(made)(pilot)
+        made.app.fleet_changed(others(), "")
+        await settle(made, pilot)
+        await pilot.press("s", *"job", "enter")
+        made.app.screen.query_one("#jobs").select("r-live")  # type: ignore[attr-defined]
+        await settle(made, pilot)
+
+    assert snap_compare(made.app, terminal_size=size, run_before=run)
 
 
 @pytest.mark.parametrize("theme", ["light", "ansi", "contrast"])

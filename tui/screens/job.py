@@ -3,11 +3,14 @@
 from tui import actions
 from tui.desk import Desk
 from tui.screens.live import LiveScreen
+from tui.state import OtherJob
 from tui.tables import Table
 from tui.views import jobs, log, series
 from tui.views.frame import Canvas, View
 from tui.widgets.log_pane import LogPane
 from tui.widgets.pane import Pane
+
+OTHERS = "Once it has ended: tapewatch jobs show {run}"
 
 
 class JobScreen(LiveScreen):
@@ -31,14 +34,16 @@ class JobScreen(LiveScreen):
         return [self.panes["counters"], self.panes["series"], self.panes["job_log"]]
 
     def selected_job(self) -> str | None:
-        return self.job if self.job in self.desk.state.jobs else None
+        return self.job if self.job in self.desk.state.listed else None
 
     def _counters(self, canvas: Canvas) -> View:
         return jobs.job_view(self.desk.shown, self.job, canvas)
 
     def _series(self, canvas: Canvas) -> View:
         known = self.desk.shown.series.get(self.job, {})
-        return series.view(known, self.series_table.listing(known), canvas)
+        is_others = isinstance(self.desk.shown.listed.get(self.job), OtherJob)
+        missing = OTHERS.format(run=self.job) if is_others else series.MISSING
+        return series.view(known, self.series_table.listing(known), canvas, missing)
 
     def _log(self, canvas: Canvas) -> View:
         lines = [entry for entry in self.desk.shown.log if entry.job == self.job]

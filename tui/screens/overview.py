@@ -44,7 +44,7 @@ class OverviewScreen(LiveScreen):
 
     def selected_job(self) -> str | None:
         cursor = self.panes["jobs"].cursor
-        return cursor if cursor in self.desk.state.jobs else None
+        return cursor if cursor in self.desk.state.listed else None
 
     def on_pane_cursor_moved(self, message: Pane.CursorMoved) -> None:
         super().on_pane_cursor_moved(message)
@@ -53,7 +53,7 @@ class OverviewScreen(LiveScreen):
 
     def _jobs(self, canvas: Canvas) -> View:
         state = self.desk.shown
-        return jobs.view(state, self.job_table.listing(state.jobs), canvas)
+        return jobs.view(state, self.job_table.listing(state.listed), canvas)
 
     def _selected(self, canvas: Canvas) -> View:
         return jobs.job_view(self.desk.shown, self.panes["jobs"].cursor, canvas)

@@ -104,9 +104,10 @@ _BRIEF_IS_LOW = 0.2
 
 def _jobs(state: ViewState, *, short: bool = False) -> Line:
     """How many jobs are in each state, those that are over as one number; `short` has only three states."""
-    if not state.jobs:
+    listed = state.listed
+    if not listed:
         return (Span("no jobs", "dim"),)
-    numbers = Counter(job.state for job in state.jobs.values())
+    numbers = Counter(job.state for job in listed.values())
     parts = [
         Span(f"{numbers[name]} {jobs.WORDS[name]}", jobs.STYLES.get(name, "plain"))
         for name in (_URGENT if short else _LIVELY)
@@ -115,7 +116,7 @@ def _jobs(state: ViewState, *, short: bool = False) -> Line:
     over = sum(number for name, number in numbers.items() if name not in _LIVELY)
     if over and not short:
         parts.append(Span(f"{over} ended", "dim"))
-    return join(parts or [Span(f"{len(state.jobs)} jobs", "dim")])
+    return join(parts or [Span(f"{len(listed)} jobs", "dim")])
 
 
 def _quota(state: ViewState) -> Line:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from core.events import JobChanged
 from tui import text
 from tui.query import Choice, Fields, order
-from tui.state import History, Link, ViewState
+from tui.state import History, Link, OtherJob, ViewState
 from tui.text import Glyphs
 from tui.views.frame import Canvas, Column, Line, Listing, Span, View, choose, crop, head, row, words
 
@@ -21,6 +21,7 @@ WORDS = {
     "waiting_quota": "quota",
     "failed": "fail",
     "cancelled": "cancel",
+    "interrupted": "lost",
 }
 STYLES = {
     "running": "busy",
@@ -30,12 +31,15 @@ STYLES = {
     "cancelling": "warn",
     "waiting_quota": "warn",
     "complete_with_gaps": "warn",
+    "interrupted": "warn",
     "complete": "ok",
     "failed": "bad",
     "queued": "dim",
     "cancelled": "dim",
 }
-_RANK = {state: rank for rank, state in enumerate(("failed", "waiting", "running", "planning", "cancelling"))}
+_RANK = {
+    state: rank for rank, state in enumerate(("failed", "interrupted", "waiting", "running", "planning", "cancelling"))
+}
 
 COLUMNS = (
     Column("job", "JOB", 8, "|", 100, grow=1),
@@ -53,9 +57,11 @@ COLUMNS = (
     Column("gaps", "GAPS", 5, ">", 30),
     Column("waiting", "WAITING / ERROR", 12, "<", 65, grow=5),
 )
+FLEET_COLUMNS = (COLUMNS[0], Column("engine", "ENGINE", 12, "|", 97, grow=2), *COLUMNS[1:])
 
 FIELDS: Fields[JobChanged] = {
     "job": lambda job: job.job,
+    "engine": lambda job: f"{job.engine} {job.host}".rstrip() if isinstance(job, OtherJob) else "",
     "type": lambda job: job.data_type,
     "interval": lambda job: job.interval,
     "label": lambda job: job.label,
@@ -79,14 +85,14 @@ def glyph_and_word(state: str, glyphs: Glyphs) -> str:
     return f"{glyphs.states.get(state, '?')} {WORDS.get(state, state)}"
 
 
-def line(job: JobChanged, width: int, glyphs: Glyphs) -> Line:
+def line(job: JobChanged, width: int, glyphs: Glyphs, columns: tuple[Column, ...] = COLUMNS) -> Line:
     """One job in `width` cells."""
     style = STYLES.get(job.state, "plain")
 
     def cell(name: str, cells: int) -> tuple[str, str]:
         return _cell(job, name, cells, style, glyphs)
 
-    return row(choose(COLUMNS, width), cell, glyphs)
+    return row(choose(columns, width), cell, glyphs)
 
 
 def _cell(job: JobChanged, name: str, width: int, style: str, glyphs: Glyphs) -> tuple[str, str]:
@@ -101,7 +107,7 @@ def _cell(job: JobChanged, name: str, width: int, style: str, glyphs: Glyphs) ->
         return text.count(number), "warn" if number else "dim"
     if name == "state":
         return glyph_and_word(job.state, glyphs), style
-    return _NAMES[name](job), {"job": "strong", "type": "plain"}.get(name, "dim")
+    return str(FIELDS[name](job)), {"job": "strong", "type": "plain", "engine": "accent"}.get(name, "dim")
 
 
 def _trouble(job: JobChanged) -> tuple[str, str]:
@@ -111,15 +117,10 @@ def _trouble(job: JobChanged) -> tuple[str, str]:
 
 
 def _is_moving(job: JobChanged) -> bool:
-    return not job.is_final and job.state != "queued"
+    """As far as we know: the journal has no rates."""
+    return not (job.is_final or job.state == "queued" or isinstance(job, OtherJob))
 
 
-_NAMES: dict[str, Callable[[JobChanged], str]] = {
-    "job": lambda job: job.job,
-    "type": lambda job: job.data_type,
-    "interval": lambda job: job.interval,
-    "label": lambda job: job.label,
-}
 _NUMBERS: dict[str, Callable[[JobChanged], str]] = {
     "done": lambda job: text.percent(job.windows_done, job.windows_total),
     "windows": lambda job: f"{text.count(job.windows_done)}/{text.count(job.windows_total or None)}",
@@ -136,29 +137,35 @@ def rows(jobs: Mapping[str, JobChanged], choice: Choice, width: int, glyphs: Gly
 
 def view(state: ViewState, listing: Listing, canvas: Canvas) -> View:
     """The jobs pane."""
-    if state.link.phase == "refused" or state.heard is None:
+    jobs = state.listed
+    others = len(jobs) - len(state.jobs)
+    is_unreachable = state.link.phase == "refused" or state.heard is None
+    if is_unreachable and not others:
         lines = _connecting(state.link, canvas)
         return View(title="Engine", keys=(), line=lambda _key: (), empty=lines)
     keys, choice, error = listing
     width, glyphs, *_ = canvas
-    jobs = state.jobs
+    columns = FLEET_COLUMNS if others else COLUMNS
     title = f"Jobs {len(keys)} of {len(jobs)}" if choice.filter else f"Jobs {len(jobs)}"
+    title += f", {others} of other engines" if others else ""
+    trouble = state.link.reason if is_unreachable else ""
+    trouble = trouble or ("other engines are not known" if state.fleet_trouble else "")
     arrow = glyphs.down if choice.descending else glyphs.up
     asides = [f"filter: {choice.filter}" if choice.filter else "", f"sort: {choice.sort} {arrow}"]
     return View(
         title=title,
         aside="  ".join(filter(None, asides)),
-        note=error,
+        note=error or trouble,
         keys=keys,
-        line=lambda key: line(jobs[key], width, glyphs),
-        head=head(choose(COLUMNS, width), choice.sort, choice.descending, glyphs),
+        line=lambda key: line(jobs[key], width, glyphs, columns),
+        head=head(choose(columns, width), choice.sort, choice.descending, glyphs),
         empty=_empty(state, choice, width, glyphs),
     )
 
 
 def _empty(state: ViewState, choice: Choice, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    if state.jobs:
-        hidden = f"No job matches {choice.filter!r} ({len(state.jobs)} hidden): esc clears the filter"
+    if state.listed:
+        hidden = f"No job matches {choice.filter!r} ({len(state.listed)} hidden): esc clears the filter"
         return (words(hidden, width, "dim", glyphs),)
     hints = (
         ("No jobs yet. Start one from another terminal:", "strong"),
@@ -194,6 +201,10 @@ def counters(job: JobChanged, rates: History, width: int, glyphs: Glyphs) -> lis
         trouble, style = _trouble(job)
         lines += [words(part, width, style, glyphs) for part in text.wrap(trouble, width)[:3]]
     facts = [words(fact, width, "plain", glyphs) for fact in _facts(job)]
+    if isinstance(job, OtherJob):
+        owner = f"{job.series_total} series of {job.owner}: read-only here"
+        lines += [words(part, width, "accent", glyphs) for part in text.wrap(owner, width)]
+        return [crop(counter, width, glyphs) for counter in lines + facts[1:]]
     spark_width = min(60, max(0, width - 16))
     lines += facts[:3]
     curve = text.spark(rates.values, spark_width, glyphs)
@@ -226,7 +237,7 @@ def _facts(job: JobChanged) -> tuple[str, ...]:
 
 def job_view(state: ViewState, key: str | None, canvas: Canvas) -> View:
     """The counters of one job as a pane."""
-    job = state.jobs.get(key) if key is not None else None
+    job = state.listed.get(key) if key is not None else None
     if job is None:
         gone = f"Job {key} is not known any more." if key else "No job selected."
         return View("Job", (), lambda _key: (), empty=(words(gone, canvas.width, "dim", canvas.glyphs),))

@@ -37,6 +37,7 @@ FIELDS: Fields[SeriesChanged] = {
 }
 SORTS = ("series", "state", "progress", "rows", "retries", "last", "error")
 DEFAULT = Choice(sort="series")
+MISSING = "No series yet: they come with the plan."
 
 
 def line(series: SeriesChanged, width: int, glyphs: Glyphs) -> Line:
@@ -82,8 +83,8 @@ def rows(series: Mapping[str, SeriesChanged], choice: Choice, width: int, glyphs
     return [line(series[key], width, glyphs) for key in order(series, FIELDS, choice)]
 
 
-def view(series: Mapping[str, SeriesChanged], listing: Listing, canvas: Canvas) -> View:
-    """The pane of one job's series."""
+def view(series: Mapping[str, SeriesChanged], listing: Listing, canvas: Canvas, missing: str = MISSING) -> View:
+    """The pane of one job's series; `missing` says why there are none."""
     keys, choice, error = listing
     width, glyphs, *_ = canvas
     arrow = glyphs.down if choice.descending else glyphs.up
@@ -91,7 +92,7 @@ def view(series: Mapping[str, SeriesChanged], listing: Listing, canvas: Canvas) 
     if series:
         nothing = f"No series matches {choice.filter!r} ({len(series)} hidden): esc clears the filter"
     else:
-        nothing = "No series yet: they come with the plan."
+        nothing = missing
     return View(
         title=f"Series {len(keys)} of {len(series)}" if choice.filter else f"Series {len(series)}",
         aside="  ".join(filter(None, asides)),
