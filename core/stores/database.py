@@ -64,8 +64,8 @@ class Database(Protocol):
         """What is read inside belongs together, whoever writes meanwhile."""
         ...
 
-    def lock_series(self, series_id: int) -> None:
-        """Keep other writers off a series until the transaction ends. Raises LeaseLost when it is not ours any more."""
+    def lock_series(self, *series: int) -> None:
+        """Keep other writers off these until the transaction ends. Raises LeaseLost when one is not ours any more."""
         ...
 
     def write_bars(self, commit: "Commit", rows: Sequence[Row], *, is_new: bool) -> None:
@@ -97,7 +97,7 @@ class Runs(Protocol):
 
     patience: Patience
     lanes: int
-    """How many pieces of work can go on at once."""
+    """How many of them write windows at once."""
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from core.errors import StoreUnavailable, TapewatchError
 from core.stores import Commit, Written
-from core.stores.database import Database, Runs
-from core.stores.window_sql import write_window
+from core.stores.database import Runs
+from core.stores.window_sql import write_windows
 
 PAGES_TOGETHER = 4
 
@@ -25,8 +26,7 @@ class _Waiting:
 class Groups:
     """Writes windows on as many connections at once as `db` has, each series on one of them.
 
-    None waits for others to come: a group is what is there. Where there are several connections it is of one
-    series, because a transaction keeps the series it writes from the others.
+    None waits for others to come: a group is what is there.
     """
 
     def __init__(self, db: Runs) -> None:
@@ -54,10 +54,8 @@ class Groups:
 
     def _next(self) -> list[_Waiting]:
         """The oldest windows that can be written now; their series are busy from now on."""
-        free = [waiting for waiting in self._waiting if waiting.series not in self._busy]
-        if self._db.lanes > 1:
-            free = [waiting for waiting in free if waiting.series == free[0].series]
-        group = free[:PAGES_TOGETHER]
+        free = (waiting for waiting in self._waiting if waiting.series not in self._busy)
+        group = list(islice(free, PAGES_TOGETHER))
         self._waiting = [waiting for waiting in self._waiting if waiting not in group]
         self._busy |= {waiting.series for waiting in group}
         return group
@@ -85,15 +83,6 @@ class Groups:
         for waiting, result in zip(group, written, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(result)
-
-
-def write_windows(db: Database, commits: Sequence[Commit]) -> list[Written]:
-    """All or none of them. Series are locked in one order, so that two transactions cannot wait for each other."""
-    written: dict[int, Written] = {}
-    with db.transaction():
-        for at in sorted(range(len(commits)), key=lambda at: commits[at].series.id):
-            written[at] = write_window(db, commits[at])
-    return [written[at] for at in range(len(commits))]
 
 
 def _fail(group: Sequence[_Waiting], error: Exception) -> None:

@@ -36,6 +36,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
+# As many of them write windows at a time: fewer find more that wait, and a transaction costs more than its share.
+LANES = 3
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 CONNECT_SECONDS = 10.0
@@ -183,7 +185,7 @@ class Pool:
         self.owner = owner
         self.patience = Patience()
         self.patience.hurry = self._hurry
-        self.lanes = connections
+        self.lanes = min(LANES, connections)
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()

@@ -21,7 +21,7 @@ import asyncpg
 from core.errors import ConfigError, LeaseLost, StoreBusy, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit
-from core.stores.database import Row, Values
+from core.stores.database import Row, Values, places
 from core.stores.leases import LEASE_SECONDS
 from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
 from core.text import clean
@@ -51,10 +51,12 @@ LOCK_SECONDS = 30
 ROLLBACK_SECONDS = 10
 MIGRATION_LOCK_SECONDS = 5
 MIGRATION_TURN_SECONDS = 600
-LOCK = "SELECT CAST(pg_current_xact_id() AS text), NULL, NULL FROM series WHERE id = ? FOR NO KEY UPDATE"
+# Everybody locks series in the order of their numbers: no two transactions wait for each other.
+LOCK = "SELECT CAST(pg_current_xact_id() AS text), id FROM series WHERE id IN ({}) ORDER BY id FOR NO KEY UPDATE"
 LOCK_LEASED = (
-    "SELECT CAST(pg_current_xact_id() AS text), l.owner, l.epoch FROM series AS s "
-    "JOIN lease AS l ON l.series_id = s.id WHERE s.id = ? FOR NO KEY UPDATE OF s FOR SHARE OF l"
+    "SELECT CAST(pg_current_xact_id() AS text), s.id, l.owner, l.epoch FROM series AS s "
+    "JOIN lease AS l ON l.series_id = s.id WHERE s.id IN ({}) "
+    "ORDER BY s.id FOR NO KEY UPDATE OF s FOR SHARE OF l"
 )
 _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\?(\d*)|:([a-z_][a-z0-9_]*)")
 _TYPES = {"double precision": "REAL", "bigint": "INTEGER", "integer": "INTEGER", "boolean": "INTEGER"}
@@ -211,24 +213,35 @@ class PostgresDatabase:
         finally:
             self._roll_back()
 
-    def lock_series(self, series_id: int) -> None:
+    def lock_series(self, *series: int) -> None:
         """Also learns the transaction's number: it tells whether a COMMIT without an answer happened.
 
-        A lease is locked too: who has waited here for another engine to take it reads it as it is then, and not as
+        Leases are locked too: who has waited here for another engine to take one reads it as it is then, and not as
         it was when the statement began.
         """
-        if series_id in self._locked:
-            return
-        held = self._epochs.get(series_id)
-        found = self.execute(LOCK if held is None else LOCK_LEASED, (series_id,)).fetchone()
-        if found is None and held is not None:
+        wanted = sorted(set(series) - self._locked)
+        held = {series_id: self._epochs[series_id] for series_id in wanted if series_id in self._epochs}
+        if free := [series_id for series_id in wanted if series_id not in held]:
+            self._lock(LOCK, free)
+        if held:
+            owned = {series_id: of for series_id, *of in self._lock(LOCK_LEASED, list(held))}
+            for series_id, epoch in held.items():
+                self._confirm(series_id, epoch, *owned.get(series_id, ()))
+
+    def _lock(self, query: str, series: list[int]) -> list[Row]:
+        """What there is of them, by number."""
+        found = self.execute(query.format(places(series)), series).fetchall()
+        self._locked.update(row[1] for row in found)
+        if found:
+            self._xid = found[0][0]
+        return [row[1:] for row in found]
+
+    def _confirm(self, series_id: int, held: int, owner: str = "", epoch: int = 0) -> None:
+        """Raises LeaseLost when the lease is not the one that we took."""
+        if not owner:
             raise LeaseLost(f"series {series_id} was dropped meanwhile")
-        if found is None:
-            return
-        self._xid, owner, epoch = found
-        if held is not None and (owner, epoch) != (self._owner, held):
+        if (owner, epoch) != (self._owner, held):
             raise LeaseLost(f"the lease of series {series_id} went to engine {owner} while this one was not heard of")
-        self._locked.add(series_id)
 
     def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:
         if not rows:

@@ -48,7 +48,7 @@ class _Connection(aiosqlite.Connection):
     def __init__(self, path: str, *, uri: bool) -> None:
         super().__init__(partial(connect, path, uri=uri), 64)
         self.patience = Patience()
-        self.lanes = 1
+        self.lanes = 2
         self._file: _File | None = None
         self._is_broken = False
 

@@ -58,7 +58,7 @@ class SQLiteDatabase(sqlite3.Connection):
         finally:
             self.execute("ROLLBACK")
 
-    def lock_series(self, series_id: int) -> None:
+    def lock_series(self, *series: int) -> None:
         """One engine a file: nobody else writes."""
 
     def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:

@@ -1,13 +1,12 @@
-"""One answered window as one transaction: rows, coverage, gaps, quarantine and restatements."""
+"""Answered windows as one transaction: rows, coverage, gaps, quarantine and restatements."""
 
-import json
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
-from core.coverage import Covered, SeriesState, missing, sight, unsettle, without_prehistory
+from core.coverage import SeriesState, missing, sight, unsettle, without_prehistory
 from core.errors import Rejected, StoreError
 from core.failpoints import failpoint
 from core.sources import RejectedRow
@@ -15,46 +14,65 @@ from core.stores import Commit, Written
 from core.stores.database import Database
 from core.stores.gap_sql import read_gaps, replace_gaps, settle_start
 from core.stores.quarantine_sql import storable
-from core.stores.schema import group_names, select_range, touch
+from core.stores.rows_sql import WIDENED, covered_in, write_rows
 from core.windows import Window, intersect, merge, subtract
 
-WIDENED = (
-    "INSERT INTO widened VALUES (?, ?, ?, ?, ?) "
-    'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = greatest(widened."end", excluded."end")'
-)
 LATEST = 2**62
 # A bar that was read too young and is passed over by later answers is asked for so much longer.
 PASSED_OVER_SECONDS = 86_400
+BIGINT = "CAST(? AS bigint)"
+EXTENSION = f"({BIGINT}, CAST(? AS text), {BIGINT}, {BIGINT}, {BIGINT})"
+FIGURES = f"({BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT})"
 
 
-def write_window(db: Database, commit: Commit) -> Written:
-    """Rows, restatements, quarantine, coverage, gaps and the series' figures."""
+def write_windows(db: Database, commits: Sequence[Commit]) -> list[Written]:
+    """All or none of them: rows, restatements, quarantine, coverage, gaps and the figures of their series.
+
+    What all windows need is one statement for several of them: on a network each takes its time, and each is a
+    turn in the queue for Python's lock.
+    """
     with db.transaction():
-        failpoint("tx_begin")
-        db.lock_series(commit.series.id)
-        around = look_around(db, commit)
-        counts = _write_rows(db, commit, around)
-        failpoint("tx_rows")
-        quarantined = _write_quarantine(db, commit)
-        failpoint("tx_quarantine")
-        passed_over = _passed_over(db, commit)
-        if commit.covered:
-            for answered in subtract([commit.covered], [] if commit.is_last else passed_over):
-                _write_widened(db, commit, answered, counts["inserted"])
-                _cover(db, commit, around.coverage, answered)
-            _write_unsettled(db, commit, commit.covered, passed_over, around.unsettled)
-        if around.has_failed:
-            forget_failed(db, commit.series.id, commit.window)
-        if around.has_gaps or commit.absences:
-            _write_gaps(db, commit, passed_over)
-        last_bar, rows = _write_series(db, commit, counts["inserted"])
-        is_begun = commit.history_start is not None and settle_start(db, commit.series.id, commit.history_start)
-        failpoint("tx_cursor")
-    has_constants = commit.series.has_constants or bool(commit.constants)
-    state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=has_constants)
-    if is_begun:
-        state = replace(state, history_start=commit.history_start)
-    return Written(state=state, quarantined=quarantined, **counts)
+        db.lock_series(*(commit.series.id for commit in commits))
+        return [written for batch in _batches(commits) for written in _write_batch(db, batch)]
+
+
+def _batches(commits: Sequence[Commit]) -> Iterator[list[Commit]]:
+    """The commits in their order, each series once in a batch: what is written of it is seen by its next window."""
+    batch: dict[int, Commit] = {}
+    for commit in commits:
+        if commit.series.id in batch:
+            yield list(batch.values())
+            batch = {}
+        batch[commit.series.id] = commit
+    yield list(batch.values())
+
+
+def _write_batch(db: Database, commits: Sequence[Commit]) -> list[Written]:
+    arounds = look_around(db, commits)
+    extensions: list[Extension] = []
+    counts = [_write_answer(db, *pair, extensions) for pair in zip(commits, arounds, strict=True)]
+    _extend(db, extensions)
+    return _write_series(db, commits, counts)
+
+
+def _write_answer(db: Database, commit: Commit, around: "Around", extensions: "list[Extension]") -> dict[str, int]:
+    """All but what `extensions` says and the figures of the series; how many rows were what."""
+    failpoint("tx_begin")
+    counts = write_rows(db, commit, are_new=not around.has_bars)
+    failpoint("tx_rows")
+    quarantined = _write_quarantine(db, commit)
+    failpoint("tx_quarantine")
+    passed_over = _passed_over(db, commit)
+    if commit.covered:
+        for answered in subtract([commit.covered], [] if commit.is_last else passed_over):
+            _write_widened(db, commit, answered, counts["inserted"])
+            _cover(db, commit, around, answered, extensions)
+        _write_unsettled(db, commit, commit.covered, passed_over, around.unsettled)
+    if around.has_failed:
+        forget_failed(db, commit.series.id, commit.window)
+    if around.has_gaps or commit.absences:
+        _write_gaps(db, commit, passed_over)
+    return {**counts, "quarantined": quarantined}
 
 
 @dataclass(slots=True)
@@ -71,151 +89,34 @@ class Around:
     unsettled: list[Window] = field(default_factory=list)
 
 
-def look_around(db: Database, commit: Commit) -> Around:
-    """One statement for all of it: on a network each takes its time."""
-    series_id, window, covered = commit.series.id, commit.window, commit.covered or commit.window
-    touching = 'WHERE series_id = ? AND start <= ? AND "end" >= ?'
-    query = (
-        f"SELECT 'bars', 0, 0 WHERE EXISTS (SELECT 1 FROM {commit.dataset.name} "
-        "WHERE series_id = ? AND ts >= ? AND ts < ?) "
-        f"UNION ALL SELECT 'coverage', start, \"end\" FROM coverage {touching} AND groups = ? "
-        f"UNION ALL SELECT 'unsettled', start, \"end\" FROM unsettled {touching} "
-        f"UNION ALL SELECT 'failed', 0, 0 WHERE EXISTS (SELECT 1 FROM failed_fetch {touching}) "
-        f"UNION ALL SELECT 'gaps', 0, 0 WHERE EXISTS (SELECT 1 FROM gap {touching})"
-    )
-    where = (series_id, max(window.end, covered.end), min(window.start, covered.start))
-    around = Around()
-    for kind, *part in db.execute(query, (series_id, *window, *where, ",".join(commit.groups), *where * 3)):
+def look_around(db: Database, commits: Sequence[Commit]) -> list[Around]:
+    arounds = [Around() for _ in commits]
+    query = " UNION ALL ".join(_looks(at, commit) for at, commit in enumerate(commits))
+    values = [value for commit in commits for value in _places_around(commit)]
+    for at, kind, *part in db.execute(query, values):
         if kind in {"coverage", "unsettled"}:
-            getattr(around, kind).append(Window(*part))
+            getattr(arounds[at], kind).append(Window(*part))
         else:
-            setattr(around, f"has_{kind}", True)
-    return around
+            setattr(arounds[at], f"has_{kind}", True)
+    return arounds
 
 
-def _write_rows(db: Database, commit: Commit, around: Around) -> dict[str, int]:
-    if not around.has_bars:
-        db.write_bars(commit, commit.rows, is_new=True)
-        return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
-    db.flush_bars()
-    query = select_range(commit.dataset.name, commit.columns)
-    found = db.execute(query, (commit.series.id, commit.window.start, commit.window.end))
-    stored = {row[0]: row for row in found}
-    # A rerun over years of closed bars is this one comparison a bar.
-    unequal = [row for row in commit.rows if stored.get(row[0], ())[:-2] != row]
-    fresh = [row for row in unequal if row[0] not in stored]
-    known = [row for row in unequal if row[0] in stored]
-    closing = {old[0] for old in stored.values() if not old[-2] and old[0] < commit.closed_before}
-    closed = [row for row in commit.rows if row[0] in closing and stored[row[0]][:-2] == row] if closing else []
-    differing = sorted(known + closed, key=itemgetter(0))
-    changed = [row for row in differing if _is_newer(commit, row, stored[row[0]])]
-    repeated = [row for row in _running(commit) if row[0] in stored]
-    _confirm(db, commit, [row for row in repeated if _is_newer(commit, row, stored[row[0]])])
-    restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
-    db.write_bars(commit, fresh, is_new=True)
-    db.write_bars(commit, changed, is_new=False)
-    older = [row for row in differing if _closed(commit, row) and not _is_newer(commit, row, stored[row[0]])]
-    updated = len(changed) + _fill(db, commit, older)
-    unchanged = len(commit.rows) - len(fresh) - updated
-    return {"inserted": len(fresh), "updated": updated, "unchanged": unchanged, "restated": restated}
-
-
-def _fill(db: Database, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> int:
-    """An answer that comes late still has the columns that the newer one, narrower, was not asked for."""
-    if not rows:
-        return 0
-    covered = _covered(db, commit.series.id, commit.window)
-    filled = 0
-    for row in rows:
-        asked = _groups_at(covered, row[0])
-        given = zip(commit.columns, row[1:], strict=True)
-        fresh = {name: value for name, value in given if _group_of(commit, name) not in asked}
-        if fresh:
-            sets = ", ".join(f"{name} = ?" for name in fresh)
-            query = f"UPDATE {commit.dataset.name} SET {sets} WHERE series_id = ? AND ts = ?"
-            filled += db.execute(query, (*fresh.values(), commit.series.id, row[0])).rowcount
-    return filled
-
-
-def _covered(db: Database, series_id: int, window: Window) -> list[Covered]:
-    """What of `window` was answered before, with which groups."""
-    query = 'SELECT groups, start, "end" FROM coverage WHERE series_id = ? AND start < ? AND "end" > ?'
-    found = db.execute(query, (series_id, window.end, window.start)).fetchall()
-    return [Covered(frozenset(groups.split(",")), Window(start, end)) for groups, start, end in found]
-
-
-def _groups_at(covered: Iterable[Covered], ts: int) -> frozenset[str]:
-    groups = (entry.groups for entry in covered if entry.window.start <= ts < entry.window.end)
-    return frozenset().union(*groups)
-
-
-def _group_of(commit: Commit, name: str) -> str:
-    return group_names(commit.dataset)[name]
-
-
-def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
-    """Whether a stored (ts, *values, closed, sent_at) yields to `row`: the upsert's guard, said again."""
-    return (_closed(commit, row), commit.sent_at) >= old[-2:]
-
-
-def _running(commit: Commit) -> Sequence[tuple[Any, ...]]:
-    """The rows of bars that are not closed."""
-    return commit.rows[bisect_left(commit.rows, commit.closed_before, key=itemgetter(0)) :]
-
-
-def _closed(commit: Commit, row: tuple[Any, ...]) -> bool:
-    return bool(row[0] < commit.closed_before)
-
-
-def _confirm(db: Database, commit: Commit, rows: Iterable[tuple[Any, ...]]) -> None:
-    """A running bar that a later answer repeats is as old as that answer, so none from in between changes it.
-
-    Closed bars are left alone: a rerun over years of them must not write a block.
-    """
-    db.executemany(touch(commit.dataset.name), [(commit.sent_at, commit.series.id, row[0]) for row in rows])
-
-
-def _write_restatements(db: Database, commit: Commit, pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> int:
-    """Closed bars that changed, in the columns that had been asked for before: filling others restates nothing.
-
-    Neither does filling groups that an answer left out, though they had been asked for: only what was there
-    can change. Like all groups that a bar gets later they are written down as such.
-    """
-    if not pairs:
-        return 0
-    covered = _covered(db, commit.series.id, commit.window)
-    records = []
-    for old, new in pairs:
-        asked = _groups_at(covered, old[0])
-        values = zip(commit.columns, old[1:-2], new[1:], strict=True)
-        changed = [(name, a, b) for name, a, b in values if a != b and _group_of(commit, name) in asked]
-        if not old[-2]:
-            continue
-        groups = {_group_of(commit, name) for name, _, _ in changed}
-        if groups <= _left_out(commit, old):
-            bar = Window(old[0], old[0] + commit.grain.seconds)
-            db.executemany(WIDENED, [(commit.series.id, group, *bar, commit.known_at) for group in groups])
-            continue
-        record = (
-            commit.series.id,
-            old[0],
-            json.dumps({name: a for name, a, _ in changed}),
-            json.dumps({name: b for name, _, b in changed}),
-            commit.known_at,
-            commit.run_id,
-        )
-        records.append(record)
-    db.executemany(
-        "INSERT INTO restatement (series_id, ts, old, new, seen_at, run_id) VALUES (?, ?, ?, ?, ?, ?)",
-        records,
+def _looks(at: int, commit: Commit) -> str:
+    touching = 'WHERE series_id = ? AND start <= ? AND "end" >= ?'
+    return (
+        f"SELECT {at}, 'bars', 0, 0 WHERE EXISTS (SELECT 1 FROM {commit.dataset.name} "
+        "WHERE series_id = ? AND ts >= ? AND ts < ?) "
+        f"UNION ALL SELECT {at}, 'coverage', start, \"end\" FROM coverage {touching} AND groups = ? "
+        f"UNION ALL SELECT {at}, 'unsettled', start, \"end\" FROM unsettled {touching} "
+        f"UNION ALL SELECT {at}, 'failed', 0, 0 WHERE EXISTS (SELECT 1 FROM failed_fetch {touching}) "
+        f"UNION ALL SELECT {at}, 'gaps', 0, 0 WHERE EXISTS (SELECT 1 FROM gap {touching})"
     )
-    return len(records)
 
 
-def _left_out(commit: Commit, old: tuple[Any, ...]) -> set[str]:
-    """The groups that a stored (ts, *values, closed, sent_at) has no value of."""
-    groups = [_group_of(commit, name) for name in commit.columns]
-    return set(groups) - {group for group, value in zip(groups, old[1:-2], strict=True) if value is not None}
+def _places_around(commit: Commit) -> tuple[Any, ...]:
+    series_id, window, covered = commit.series.id, commit.window, commit.covered or commit.window
+    where = (series_id, max(window.end, covered.end), min(window.start, covered.start))
+    return (series_id, *window, *where, ",".join(commit.groups), *where * 3)
 
 
 SEEN_AGAIN = (
@@ -252,8 +153,12 @@ def _write_quarantine(db: Database, commit: Commit) -> int:
     return len(commit.rejected)
 
 
-def _cover(db: Database, commit: Commit, known: list[Window], window: Window) -> None:
-    """Add `window` to what is covered, joined with what it touches of the `known` that are stored."""
+Extension = tuple[int, str, int, int, int]
+
+
+def _cover(db: Database, commit: Commit, around: Around, window: Window, extensions: list[Extension]) -> None:
+    """Add `window` to what is covered, joined with what it touches of what is stored."""
+    known = around.coverage
     touching = sorted(part for part in known if part.start <= window.end and part.end >= window.start)
     joined = merge([window, *touching])[0]
     if touching == [joined]:
@@ -263,17 +168,36 @@ def _cover(db: Database, commit: Commit, known: list[Window], window: Window) ->
         first, *others = touching
         here = "series_id = ? AND groups = ? AND start = ?"
         db.executemany(f"DELETE FROM coverage WHERE {here}", [(*place, part.start) for part in others])
-        db.execute(f'UPDATE coverage SET start = ?, "end" = ? WHERE {here}', (*joined, *place, first.start))
+        extension = (*place, first.start, *joined)
+        # Only where nothing reads it before all are written may it wait for the others.
+        if others or around.unsettled or around.has_gaps or commit.absences:
+            _extend(db, [extension])
+        else:
+            extensions.append(extension)
     else:
         db.execute('INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)', (*place, *joined))
     known[:] = [*(part for part in known if part not in touching), joined]
+
+
+def _extend(db: Database, extensions: Sequence[Extension]) -> None:
+    """Coverage of a series and groups that began at a time, from now on with another start and end."""
+    if extensions:
+        db.execute(
+            f'UPDATE coverage SET start = column4, "end" = column5 FROM (VALUES {_places(EXTENSION, extensions)}) AS n '
+            "WHERE series_id = column1 AND groups = column2 AND start = column3",
+            [value for extension in extensions for value in extension],
+        )
+
+
+def _places(row: str, rows: Sequence[Any]) -> str:
+    return ", ".join([row] * len(rows))
 
 
 def _write_widened(db: Database, commit: Commit, covered: Window, inserted: int) -> None:
     """Groups that bars stored before get only now: who asks what was known earlier must not see them."""
     if inserted == len(commit.rows):
         return
-    known = _covered(db, commit.series.id, covered)
+    known = covered_in(db, commit.series.id, covered)
     before = intersect([entry.window for entry in known], [covered])
     for group in commit.groups:
         for part in intersect(missing(covered, [group], known), before):
@@ -290,7 +214,7 @@ def _write_unsettled(
     """
     before = [part for part in beside if part.start <= covered.end and part.end >= covered.start]
     waited_for = intersect(passed_over, [Window(commit.settled_before - PASSED_OVER_SECONDS, LATEST)])
-    known = _covered(db, commit.series.id, covered) if before else []
+    known = covered_in(db, commit.series.id, covered) if before else []
     wider = [entry.window for entry in known if not entry.groups <= set(commit.groups)]
     kept = intersect(before, [*waited_for, *wider])
     after = merge([*unsettle(before, covered, commit.settled_before), *kept])
@@ -381,27 +305,48 @@ def _passed_over(db: Database, commit: Commit) -> list[Window]:
     return merge(Window(ts, ts + commit.grain.seconds) for ts in found)
 
 
-def _write_series(db: Database, commit: Commit, inserted: int) -> tuple[int | None, int]:
-    closed = commit.rows[: bisect_left(commit.rows, commit.closed_before, key=itemgetter(0))]
-    names = [name for name in commit.constants if name != "instrument"]
-    constants = "".join(f", {name} = ?" for name in names)
-    row: tuple[Any, ...] | None = db.execute(
-        "UPDATE series SET rows = rows + ?, last_bar = greatest(last_bar, ?), first_bar = least(first_bar, ?), "
-        "page_checked = CASE WHEN ? THEN ? ELSE page_checked END, "
-        "audited_at = CASE WHEN ? THEN ? ELSE audited_at END, "
+def _write_series(db: Database, commits: Sequence[Commit], counts: Sequence[dict[str, int]]) -> list[Written]:
+    """The figures of the series, and what is known of them by now."""
+    for commit in commits:
+        _write_constants(db, commit)
+    figures = [_figures(commit, count["inserted"]) for commit, count in zip(commits, counts, strict=True)]
+    found = db.execute(
+        "UPDATE series SET rows = rows + column2, "
+        "last_bar = greatest(last_bar, column3), first_bar = least(first_bar, column4), "
+        "page_checked = coalesce(column5, page_checked), audited_at = coalesce(column6, audited_at), "
         # Only what joins the audited part moves it on, in whatever order its pages come.
-        "audit_from = CASE WHEN ? AND ? <= coalesce(audit_from, ?) THEN ? ELSE audit_from END"
-        f"{constants} WHERE id = ? RETURNING last_bar, rows, blocked, instrument, exchange_symbol",
-        (
-            inserted,
-            closed[-1][0] if closed else None,
-            closed[0][0] if closed else None,
-            *(commit.is_page, commit.known_at, commit.audits, commit.known_at),
-            *(commit.audits, commit.window.start, commit.window.start, commit.window.end),
-            *(commit.constants[name] for name in names),
-            commit.series.id,
-        ),
-    ).fetchone()
+        "audit_from = CASE WHEN column7 <= coalesce(audit_from, column7) THEN column8 ELSE audit_from END "
+        f"FROM (VALUES {_places(FIGURES, figures)}) AS n WHERE id = column1 "
+        "RETURNING id, last_bar, rows, blocked, instrument, exchange_symbol",
+        [value for row in figures for value in row],
+    ).fetchall()
+    known = {row[0]: row[1:] for row in found}
+    return [
+        _written(db, commit, count, known.get(commit.series.id)) for commit, count in zip(commits, counts, strict=True)
+    ]
+
+
+def _figures(commit: Commit, inserted: int) -> tuple[int | None, ...]:
+    closed = commit.rows[: bisect_left(commit.rows, commit.closed_before, key=itemgetter(0))]
+    return (
+        commit.series.id,
+        inserted,
+        closed[-1][0] if closed else None,
+        closed[0][0] if closed else None,
+        commit.known_at if commit.is_page else None,
+        *((commit.known_at, *commit.window) if commit.audits else (None, None, None)),
+    )
+
+
+def _write_constants(db: Database, commit: Commit) -> None:
+    if names := [name for name in commit.constants if name != "instrument"]:
+        sets = ", ".join(f"{name} = ?" for name in names)
+        values = [commit.constants[name] for name in names]
+        db.execute(f"UPDATE series SET {sets} WHERE id = ?", (*values, commit.series.id))
+
+
+def _written(db: Database, commit: Commit, counts: dict[str, int], row: tuple[Any, ...] | None) -> Written:
+    """What became of a window. Raises Rejected for what must not be written to the series that it is by now."""
     if row is None:
         raise StoreError(f"{commit.series.key} is not stored any more")
     last_bar, rows, blocked, *names_now = row
@@ -412,7 +357,12 @@ def _write_series(db: Database, commit: Commit, inserted: int) -> tuple[int | No
         raise Rejected(f"{commit.series.key} is called {names_now[0]} since the job began: run it again")
     if (mapped := commit.constants.get("instrument")) and mapped != commit.series.key.instrument:
         _rename(db, commit.series, mapped)
-    return last_bar, rows
+    has_constants = commit.series.has_constants or bool(commit.constants)
+    state = replace(commit.series, last_bar=last_bar, rows=rows, has_constants=has_constants)
+    if commit.history_start is not None and settle_start(db, commit.series.id, commit.history_start):
+        state = replace(state, history_start=commit.history_start)
+    failpoint("tx_cursor")
+    return Written(state=state, **counts)
 
 
 def _rename(db: Database, series: SeriesState, mapped: str) -> None:

@@ -296,6 +296,7 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "contents": lambda reader: reader.contents(KEY),
     "data_types": Reader.data_types,
     "failed": Reader.failed,
+    "fleet": lambda reader: reader.fleet(0),
     "find": lambda reader: reader.find(KEY),
     "gaps": Reader.gaps,
     "leased": lambda reader: reader.leased(KEY),

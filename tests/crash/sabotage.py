@@ -3,7 +3,7 @@
 They are put where both databases pass by: the functions that write a window, and the SQL that they share.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import core.stores.gap_sql
 import core.stores.groups
 import core.stores.schema
 from core.failpoints import failpoint
-from core.stores import Commit, Written, window_sql
+from core.stores import Commit, Written, rows_sql, window_sql
 from core.stores.database import Database
 from core.stores.postgres_connection import PostgresDatabase
 from core.stores.sqlite_connection import SQLiteDatabase
@@ -85,17 +85,16 @@ def _in_two(
 ) -> None:
     """A window is written as two transactions."""
 
-    def write(original: Any, db: Database, commit: Commit) -> Written:
-        if needed(commit):
-            original(db, first(commit))
+    def write(original: Any, db: Database, commits: Sequence[Commit]) -> list[Written]:
+        torn = [commit for commit in commits if needed(commit)]
+        if torn:
+            original(db, [first(commit) for commit in torn])
             _commit_early(db)
             failpoint(IN_BETWEEN)
-            commit = second(commit)
-        written: Written = original(db, commit)
+        written: list[Written] = original(db, [second(commit) if commit in torn else commit for commit in commits])
         return written
 
-    for module in (window_sql, core.stores.groups):
-        _instead(module, "write_window", write)
+    _instead(core.stores.groups, "write_windows", write)
 
 
 def _commit_early(db: Database) -> None:
@@ -170,7 +169,7 @@ def failure_taken_for_success() -> None:
 @bug("undisturbed", "rows of")
 def no_guard() -> None:
     """The last to come wins, however old or unfinished it is."""
-    _instead(window_sql, "_is_newer", lambda _original, *_args: True)
+    _instead(rows_sql, "_is_newer", lambda _original, *_args: True)
     _instead(
         core.stores.schema,
         "_on_conflict",
@@ -183,7 +182,7 @@ def no_guard() -> None:
 @bug("undisturbed", "rows of")
 def late_columns_lost() -> None:
     """An answer that was overtaken brings nothing, not even what the newer one was not asked for."""
-    _instead(window_sql, "_fill", lambda *_args: 0)
+    _instead(rows_sql, "_fill", lambda *_args: 0)
 
 
 @bug("undisturbed", "rows of")
@@ -230,12 +229,12 @@ def restated_twice() -> None:
         original(*args)
         return int(original(*args))
 
-    _instead(window_sql, "_write_restatements", write)
+    _instead(rows_sql, "_write_restatements", write)
 
 
 @bug("undisturbed", "restated")
 def restatement_forgotten() -> None:
-    _instead(window_sql, "_write_restatements", lambda *_args: 0)
+    _instead(rows_sql, "_write_restatements", lambda *_args: 0)
 
 
 @bug("undisturbed", "coverage claims")
@@ -277,6 +276,8 @@ def prehistory_kept_as_gaps() -> None:
 
 @bug("undisturbed", "series says")
 def rows_counted_wrong() -> None:
-    _instead(
-        window_sql, "_write_series", lambda original, db, commit, _inserted: original(db, commit, len(commit.rows))
-    )
+    def write(original: Any, db: Database, commits: Sequence[Commit], counts: Sequence[dict[str, int]]) -> Any:
+        wrong = [{**count, "inserted": len(commit.rows)} for commit, count in zip(commits, counts, strict=True)]
+        return original(db, commits, wrong)
+
+    _instead(window_sql, "_write_series", write)
