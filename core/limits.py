@@ -8,6 +8,7 @@ yet hold the calls still in flight, so those stay subtracted. All times are UTC 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 WINDOW_NAMES = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
@@ -113,7 +114,8 @@ class Quota:
                 limit.remaining = limit.limit - self.in_flight
 
 
-def parse_windows(text: str) -> dict[int, tuple[int, int | None]]:
+@lru_cache(maxsize=64)  # three headers of each answer, two of which say the same for long
+def parse_windows(text: str) -> Mapping[int, tuple[int, int | None]]:
     """`{window seconds: (figure, burst or None)}` of one `-All` header; malformed parts are left out.
 
     The first part of each header is the month's figure without a window and says nothing new. Nothing

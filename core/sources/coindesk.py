@@ -6,6 +6,7 @@ first, then whether `Err` says something; the numbers in `Err.type` are undocume
 
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from core.clock import Clock, LoopClock
@@ -112,7 +113,7 @@ class CoinDeskSource:
         return answer
 
     def _learn(self, answer: Answer) -> None:
-        if (date := _parse_date(answer.headers)) is not None:
+        if (date := _parse_date(answer.headers.get("Date", ""))) is not None:
             self._anchor = (date, self._clock.monotonic())
             self._has_heard = True
         mark = answer.headers.get(SANDBOX_HEADER)
@@ -122,7 +123,7 @@ class CoinDeskSource:
         self._observe(answer.headers)
 
     def _date(self, answer: Answer) -> int:
-        date = _parse_date(answer.headers)
+        date = _parse_date(answer.headers.get("Date", ""))
         return int(self.now() if date is None else date)
 
 
@@ -132,10 +133,11 @@ def _origin(mark: str | None) -> str:
     return f"sandbox:{clean(mark.removeprefix('seed='), 40)}"
 
 
-def _parse_date(headers: Mapping[str, str]) -> float | None:
+@lru_cache(maxsize=16)  # all answers of a second say the same
+def _parse_date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

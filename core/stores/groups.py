@@ -24,7 +24,7 @@ class _Waiting:
 
 
 class Groups:
-    """Writes windows on as many connections at once as `db` has, each series on one of them.
+    """Writes windows in as many lanes as `db` has, each series in one of them at a time.
 
     None waits for others to come: a group is what is there.
     """

@@ -24,8 +24,8 @@ def beside_the_floor(store: str, width: str) -> Experiment:
             Goal("ours", 1.02, subject="again", figure="size", is_ceiling=True),
         ),
         groups=WIDTHS[width],
-        pairs=4,
-        pages=240,
+        pairs=10,
+        pages=96,
     )
 
 
