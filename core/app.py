@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -45,6 +46,7 @@ from core.stores.sql_store import SQLStore
 from core.text import shown_url
 
 COLLECT_AFTER = 200_000
+SWITCH_SECONDS = 0.002
 LOOK_SECONDS = 0.2
 
 
@@ -72,6 +74,8 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
     """
     # A page is thousands of tuples without a cycle among them: scanning them costs a tenth of a run's CPU.
     gc.set_threshold(COLLECT_AFTER)
+    # A thread that writes takes Python's lock a dozen times a page, and waits this long for it while others compute.
+    sys.setswitchinterval(SWITCH_SECONDS)
     async with AsyncExitStack() as stack:
         name = secrets.token_hex(3)
         clear_stale(runtime_directory())

@@ -97,7 +97,7 @@ def test_the_migrations_of_postgresql_make_what_the_data_types_say(postgres_stor
         assert made[name] == wanted[name], name
 
 
-ONLY_IN_POSTGRESQL = {"lease", "engine", "quota"}
+ONLY_IN_POSTGRESQL = {"engine", "quota"}
 
 
 def test_both_databases_have_the_same_tables_and_views_and_columns(db: SQLiteDatabase, postgres_store_url: str) -> None:
