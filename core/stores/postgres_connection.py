@@ -260,10 +260,11 @@ class PostgresDatabase:
             self._stage(commit, records)
 
     def flush_bars(self) -> None:
-        """One COPY for all new bars of one kind, in the order of their key."""
+        """One COPY for all new bars of one kind, in the order of their key: pages ascend, and windows lie apart."""
         while self._new:
             (table, columns), pages = self._new.popitem()
-            self.copy_rows(table, columns, sorted(chain.from_iterable(pages), key=KEY) if pages[1:] else pages[0])
+            pages.sort(key=lambda page: KEY(page[0]))
+            self.copy_rows(table, columns, list(chain.from_iterable(pages)))
 
     def prepare_to_migrate(self) -> None:
         # Another migration may take its time; whoever else is in the way is not waited for as long.
