@@ -1,6 +1,7 @@
 """The quality gate: every reason a row can be refused for, and that the fast look agrees with the slow one."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from core.datasets import (
 )
 from core.errors import Malformed
 from core.monitoring.quality import Checked, check_page
-from core.monitoring.rules import fault, rules_for
-from core.records import in_groups, row_type
+from core.monitoring.rules import Row, Rules, are_bounded, are_sound, doubt, fault, rules_for
+from core.records import in_groups, row_type, values_of
 from core.sources import Page, RejectedRow
 from core.windows import GRAINS, MINUTE, Window
 
@@ -475,3 +476,29 @@ def test_every_grain_has_its_unit(grain) -> None:
     wrong = "HOUR" if grain is MINUTE else "MINUTE"
     with pytest.raises(Malformed):
         check([make_row(row.timestamp, unit=wrong) for row in rows], window=window, key=key)
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
+def test_what_passes_as_a_whole_passes_row_by_row(dataset: Dataset, seed: int) -> None:
+    """The look at a whole page may be too strict, never too lenient, and lets good rows pass."""
+    chance = random.Random(seed)
+    rules = rules_for(dataset, dataset.groups)
+    twists = (lambda _: None, lambda x: -1 - x, lambda x: x * 1.5, lambda x: x * (1 + 1e-12), lambda x: x + 60, int)
+    passed = Counter[tuple[bool, bool]]()
+    for _ in range(2_000):
+        [row] = values_of([make_row(6_000, dataset, dataset.groups)])
+        values = list(row)
+        for at in chance.sample(range(1, len(values)), chance.randrange(3)):
+            values[at] = chance.choice(twists)(values[at])
+        is_fine = fault(tuple(values), rules) is None and doubt(tuple(values), rules, 60) is None
+        passed[_passes_as_a_whole(tuple(values), rules), is_fine] += 1
+    assert not passed[True, False]
+    assert passed[True, True] > 500
+    assert passed[False, False] > 100
+
+
+def _passes_as_a_whole(row: Row, rules: Rules) -> bool:
+    try:
+        return are_bounded([row], rules) and are_sound([row], rules, 60)
+    except TypeError:
+        return False
