@@ -22,7 +22,25 @@ LATEST = 2**62
 PASSED_OVER_SECONDS = 86_400
 BIGINT = "CAST(? AS bigint)"
 EXTENSION = f"({BIGINT}, CAST(? AS text), {BIGINT}, {BIGINT}, {BIGINT})"
-FIGURES = f"({BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT}, {BIGINT})"
+FIGURES = f"({', '.join([BIGINT] * 8)})"
+
+
+# Series, groups, the start that coverage had, and the start and end that it has from now on.
+Extension = tuple[int, str, int, int, int]
+
+
+@dataclass(slots=True)
+class Around:
+    """What is stored in and beside a window. Of a new history that is nothing but the coverage beside it.
+
+    `coverage` is what was answered with the same groups.
+    """
+
+    has_bars: bool = False
+    has_failed: bool = False
+    has_gaps: bool = False
+    coverage: list[Window] = field(default_factory=list)
+    unsettled: list[Window] = field(default_factory=list)
 
 
 def write_windows(db: Database, commits: Sequence[Commit]) -> list[Written]:
@@ -55,7 +73,7 @@ def _write_batch(db: Database, commits: Sequence[Commit]) -> list[Written]:
     return _write_series(db, commits, counts)
 
 
-def _write_answer(db: Database, commit: Commit, around: "Around", extensions: "list[Extension]") -> dict[str, int]:
+def _write_answer(db: Database, commit: Commit, around: Around, extensions: list[Extension]) -> dict[str, int]:
     """All but what `extensions` says and the figures of the series; how many rows were what."""
     failpoint("tx_begin")
     counts = write_rows(db, commit, are_new=not around.has_bars)
@@ -75,21 +93,8 @@ def _write_answer(db: Database, commit: Commit, around: "Around", extensions: "l
     return {**counts, "quarantined": quarantined}
 
 
-@dataclass(slots=True)
-class Around:
-    """What is stored in and beside a window. Of a new history that is nothing but the coverage beside it.
-
-    `coverage` is what was answered with the same groups.
-    """
-
-    has_bars: bool = False
-    has_failed: bool = False
-    has_gaps: bool = False
-    coverage: list[Window] = field(default_factory=list)
-    unsettled: list[Window] = field(default_factory=list)
-
-
 def look_around(db: Database, commits: Sequence[Commit]) -> list[Around]:
+    """One statement for all of it, whatever the windows are of."""
     arounds = [Around() for _ in commits]
     query = " UNION ALL ".join(_looks(at, commit) for at, commit in enumerate(commits))
     values = [value for commit in commits for value in _places_around(commit)]
@@ -153,13 +158,9 @@ def _write_quarantine(db: Database, commit: Commit) -> int:
     return len(commit.rejected)
 
 
-Extension = tuple[int, str, int, int, int]
-
-
 def _cover(db: Database, commit: Commit, around: Around, window: Window, extensions: list[Extension]) -> None:
     """Add `window` to what is covered, joined with what it touches of what is stored."""
-    known = around.coverage
-    touching = sorted(part for part in known if part.start <= window.end and part.end >= window.start)
+    touching = sorted(part for part in around.coverage if part.start <= window.end and part.end >= window.start)
     joined = merge([window, *touching])[0]
     if touching == [joined]:
         return
@@ -176,11 +177,10 @@ def _cover(db: Database, commit: Commit, around: Around, window: Window, extensi
             extensions.append(extension)
     else:
         db.execute('INSERT INTO coverage (series_id, groups, start, "end") VALUES (?, ?, ?, ?)', (*place, *joined))
-    known[:] = [*(part for part in known if part not in touching), joined]
+    around.coverage = [*(part for part in around.coverage if part not in touching), joined]
 
 
 def _extend(db: Database, extensions: Sequence[Extension]) -> None:
-    """Coverage of a series and groups that began at a time, from now on with another start and end."""
     if extensions:
         db.execute(
             f'UPDATE coverage SET start = column4, "end" = column5 FROM (VALUES {_places(EXTENSION, extensions)}) AS n '
