@@ -26,7 +26,7 @@ from core.events import (
 )
 from core.failpoints import failpoint
 from core.operations import Operation, make_operation
-from core.stores import RunRecord, RunSeries
+from core.stores import RunRecord, RunSeries, job_id
 from core.stores.leases import RENEWALS
 from core.text import clean, counted, shown_url
 
@@ -117,9 +117,9 @@ class Engine:
     def _queue(self, operation: Operation) -> Job:
         now = self.tools.clock.wall()
         run_id = new_run_id(now)
-        while "j-" + run_id[-4:] in self.jobs:
+        while job_id(run_id) in self.jobs:
             run_id = new_run_id(now)
-        job = Job(id="j-" + run_id[-4:], run_id=run_id, operation=operation, created=now)
+        job = Job(id=job_id(run_id), run_id=run_id, operation=operation, created=now)
         self.jobs[job.id] = job
         return job
 

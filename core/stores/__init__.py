@@ -85,6 +85,11 @@ class Damaged:
     failed: tuple[Window, ...]
 
 
+def job_id(run_id: str) -> str:
+    """What the job of a run is called; only its engine sees to it that no other job of its own is called so."""
+    return "j-" + run_id[-4:]
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run in the journal; `summary` is the object that `--output json` prints, as far as it got."""
@@ -103,7 +108,7 @@ class RunRecord:
     @property
     def job(self) -> str:
         """The id of its job, which is its engine's alone."""
-        return "j-" + self.run_id[-4:]
+        return job_id(self.run_id)
 
     def state_among(self, engines: Iterable[Holder]) -> str:
         """Its state, given the engines at work: `interrupted` when nobody works on it any more."""
