@@ -79,6 +79,13 @@ class Database(Protocol):
         """Write what waits; call it before bars are read or changed."""
         ...
 
+    def has_bars(self, commit: "Commit") -> bool:
+        """Whether all bars of `commit` are stored, closed, with the same values. False also where that is not sure.
+
+        The database compares: reading what is stored costs more than decoding the answer.
+        """
+        ...
+
     def prepare_to_migrate(self) -> None:
         """Keep others from changing the schema until the transaction ends. Raises StoreBusy while engines write."""
         ...

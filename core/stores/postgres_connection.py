@@ -7,11 +7,11 @@ works behind a pooler that hands out connections by transaction.
 import asyncio
 import re
 import ssl
+import struct
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values, places
 from core.stores.leases import LEASE_SECONDS
+from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, pack_bars, pack_columns, select_same
 from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
 from core.text import clean
 
@@ -38,12 +39,9 @@ _MISTAKES = (
     *(asyncpg.ClientConfigurationError, asyncpg.UnsupportedClientFeatureError),
     *(asyncpg.UnsupportedServerFeatureError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
-# 1970 in the database's own microseconds since 2000, and its infinities.
-EPOCH_SECONDS = 946_684_800
+# The infinities of the database's times.
 FIRST, LAST = -(2**63), 2**63 - 1
 STREAMED_ROWS = 2_000
-# Of (*BOOKKEEPING, ts, *columns): series and time.
-KEY = itemgetter(0, len(BOOKKEEPING))
 # Fewer rows than this are written one by one: a staging table costs more.
 STAGED_FROM = 64
 IDLE_SECONDS = 30
@@ -132,6 +130,39 @@ class _Rows:
         return self._rows
 
 
+class _Bars(NamedTuple):
+    """Ascending rows of one window."""
+
+    commit: Commit
+    rows: Sequence[Row]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.commit.series.id, self.rows[0][0]
+
+    def records(self) -> list[Row]:
+        """As (*BOOKKEEPING, ts, *columns)."""
+        commit, (closed, running) = self.commit, self._halves()
+        start, end = (commit.series.id, True, commit.known_at), (commit.series.id, False, None)
+        return [
+            *((*start, commit.sent_at, *row) for row in closed),
+            *((*end, commit.sent_at, *row) for row in running),
+        ]
+
+    def packed(self) -> Iterator[bytearray]:
+        """Raises as `pack_bars`."""
+        closed, running = self._halves()
+        if closed:
+            yield pack_bars(self.commit, closed, are_closed=True)
+        if running:
+            yield pack_bars(self.commit, running, are_closed=False)
+
+    def _halves(self) -> tuple[Sequence[Row], Sequence[Row]]:
+        """The closed ones and the running ones."""
+        split = bisect_left(self.rows, self.commit.closed_before, key=itemgetter(0))
+        return self.rows[:split], self.rows[split:]
+
+
 class PostgresDatabase:
     """Implements `core.stores.database.Database`. `epochs` are the leases that our engine holds, by series."""
 
@@ -154,7 +185,7 @@ class PostgresDatabase:
         self._epochs = {} if epochs is None else epochs
         self._xid: str | None = None
         self._locked: set[int] = set()
-        self._new: dict[tuple[str, tuple[str, ...]], list[list[Row]]] = {}
+        self._new: dict[tuple[str, tuple[str, ...]], list[_Bars]] = {}
         self._has_written = False
         self.schema = schema
         settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
@@ -246,14 +277,11 @@ class PostgresDatabase:
     def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:
         if not rows:
             return
-        split = bisect_left(rows, commit.closed_before, key=lambda row: row[0])
-        closed = (commit.series.id, True, commit.known_at, commit.sent_at)
-        running = (commit.series.id, False, None, commit.sent_at)
-        records = [closed + row for row in rows[:split]] + [running + row for row in rows[split:]]
         if is_new:
-            self._new.setdefault((commit.dataset.name, commit.columns), []).append(records)
+            self._new.setdefault((commit.dataset.name, commit.columns), []).append(_Bars(commit, rows))
             return
         self.flush_bars()
+        records = _Bars(commit, rows).records()
         if len(records) < STAGED_FROM:
             self.executemany(upsert_one(commit.dataset, commit.columns), records)
         else:
@@ -263,8 +291,21 @@ class PostgresDatabase:
         """One COPY for all new bars of one kind, in the order of their key: pages ascend, and windows lie apart."""
         while self._new:
             (table, columns), pages = self._new.popitem()
-            pages.sort(key=lambda page: KEY(page[0]))
-            self.copy_rows(table, columns, list(chain.from_iterable(pages)))
+            pages.sort(key=lambda page: page.key)
+            try:
+                packed = [part for page in pages for part in page.packed()]
+            except struct.error:
+                self.copy_rows(table, columns, [record for page in pages for record in page.records()])
+            else:
+                self._copy_packed(table, columns, packed, sum(len(page.rows) for page in pages))
+
+    def has_bars(self, commit: Commit) -> bool:
+        query = select_same(commit.dataset, commit.columns)
+        where = (commit.series.id, *commit.window)
+        try:
+            return bool(self.execute(query, (*pack_columns(commit), *where)).fetchone()[0])
+        except struct.error:
+            return False
 
     def prepare_to_migrate(self) -> None:
         # Another migration may take its time; whoever else is in the way is not waited for as long.
@@ -313,7 +354,17 @@ class PostgresDatabase:
             copied = self._wait(copy)
         except (TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"the database holds no such value: {error}") from error
-        self._check(copied, records)
+        self._check(copied, len(records))
+
+    def _copy_packed(self, table: str, columns: Sequence[str], packed: Iterable[bytes | bytearray], count: int) -> None:
+        copy = self._connection.copy_to_table(
+            table,
+            schema_name=self.schema,
+            columns=(*BOOKKEEPING, "ts", *columns),
+            source=_stream((BEGIN, *packed, END)),
+            format="binary",
+        )
+        self._check(self._wait(copy), count)
 
     def _stage(self, commit: Commit, records: Sequence[Row]) -> None:
         """COPY beside, then one upsert. What the database holds decides again, though the caller has looked."""
@@ -323,12 +374,12 @@ class PostgresDatabase:
         written = self._wait(
             self._connection.execute(upsert_staged(commit.dataset, commit.columns, f"pg_temp.{staging}"))
         )
-        self._check(written, records)
+        self._check(written, len(records))
 
     @staticmethod
-    def _check(status: str, records: Sequence[Row]) -> None:
-        if _affected(status) != len(records):
-            raise StoreError(f"the database wrote {_affected(status)} of {len(records)} bars; the window is undone")
+    def _check(status: str, count: int) -> None:
+        if _affected(status) != count:
+            raise StoreError(f"the database wrote {_affected(status)} of {count} bars; the window is undone")
 
     def _begin(self, mode: str, *, idle: str) -> None:
         self._xid, self._has_written, self._locked = None, False, set()
@@ -377,6 +428,11 @@ async def _some(rows: AsyncIterator[asyncpg.Record]) -> list[Row]:
         if len(found) == STREAMED_ROWS:
             break
     return found
+
+
+async def _stream(parts: Iterable[bytes | bytearray]) -> AsyncIterator[bytes | bytearray]:
+    for part in parts:
+        yield part
 
 
 async def _awaited(answer: Awaitable[T]) -> T:

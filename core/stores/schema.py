@@ -226,3 +226,14 @@ def select_range(table: str, columns: tuple[str, ...]) -> str:
     """Stored bars of one series in `[?, ?)`: ts, `columns`, closed, sent_at."""
     names = ", ".join(("ts", *columns, "closed", "sent_at"))
     return f"SELECT {names} FROM {table} WHERE series_id = ? AND ts >= ? AND ts < ?"
+
+
+@lru_cache(maxsize=32)
+def count_same(table: str, columns: tuple[str, ...], rows: int) -> str:
+    """How many of `rows` rows (ts, *columns) are stored as they are, and closed; the series comes last."""
+    one = f"({', '.join('?' * (1 + len(columns)))})"
+    same = " AND ".join(f"r.{name} IS v.column{at}" for at, name in enumerate(columns, 2))
+    return (
+        f"SELECT count(*) FROM (VALUES {', '.join([one] * rows)}) AS v CROSS JOIN {table} AS r "
+        f"WHERE r.series_id = ? AND r.ts = v.column1 AND r.closed AND {same}"
+    )

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values
-from core.stores.schema import BOOKKEEPING, upsert
+from core.stores.schema import BOOKKEEPING, count_same, upsert
 
 ROWS_PER_STATEMENT = 2_000
 
@@ -70,13 +70,26 @@ class SQLiteDatabase(sqlite3.Connection):
     def flush_bars(self) -> None:
         """Nothing waits."""
 
+    def has_bars(self, commit: Commit) -> bool:
+        return all(
+            self.execute(
+                count_same(commit.dataset.name, commit.columns, len(part)),
+                (*chain.from_iterable(part), commit.series.id),
+            ).fetchone()
+            == (len(part),)
+            for part in self._parts(commit, commit.rows)
+        )
+
     def _upsert(self, commit: Commit, rows: Sequence[Row], closed: tuple[int, int | None]) -> None:
-        room = self.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(BOOKKEEPING)
-        step = min(ROWS_PER_STATEMENT, room // (1 + len(commit.columns)))
-        for at in range(0, len(rows), step):
-            part = rows[at : at + step]
+        for part in self._parts(commit, rows):
             values = (commit.series.id, *closed, commit.sent_at, *chain.from_iterable(part))
             self.execute(upsert(commit.dataset, commit.columns, len(part)), values)
+
+    def _parts(self, commit: Commit, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """As many rows at a time as a statement takes values."""
+        room = self.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(BOOKKEEPING)
+        step = min(ROWS_PER_STATEMENT, room // (1 + len(commit.columns)))
+        return (rows[at : at + step] for at in range(0, len(rows), step))
 
     def prepare_to_migrate(self) -> None:
         """The transaction is the lock, and the engine's lock beside the file keeps others away."""

@@ -1,0 +1,104 @@
+"""Bars in PostgreSQL's binary formats, a row or a column by one call: an encoder for each value costs twice as much.
+
+The layout is that of COPY: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from core.datasets import Dataset
+from core.stores import Commit
+from core.stores.database import Row
+from core.stores.schema import BOOKKEEPING
+
+# 1970 in the database's own microseconds since 2000.
+EPOCH_SECONDS = 946_684_800
+BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+END = b"\xff\xff"
+_CODES = {float: "d", int: "q"}
+# What no bar has: the table refuses NaN, and a number below zero is no count and no time (`core.bounds`).
+_NONE = {"d": float("nan"), "q": -(2**63)}
+_EIGHT, _NULL = struct.pack(">i", 8), struct.pack(">i", -1)
+
+
+def microseconds(stamps: Iterable[int]) -> list[int]:
+    """UTC epoch seconds as the database counts."""
+    return [(ts - EPOCH_SECONDS) * 1_000_000 for ts in stamps]
+
+
+def pack_bars(commit: Commit, rows: Sequence[Row], *, are_closed: bool) -> bytearray:
+    """`rows` (ts, *columns) with their bookkeeping, as COPY takes them between BEGIN and END.
+
+    Raises struct.error where a value is missing, which has another width, or none of its kind.
+    """
+    head = _head(commit, are_closed=are_closed)
+    layout = _row(len(head), column_codes(commit.dataset, commit.columns))
+    pack, width = layout.pack, layout.size
+    packed = bytearray().join([pack(head, *row) for row in rows])
+    # The width of every value stands before it: of its four bytes all but the last are zero.
+    eights = _EIGHT[-1:] * len(rows)
+    for at in range(len(head) + 8 + 3, width, 12):
+        packed[at::width] = eights
+    times = _column("q", microseconds(row[0] for row in rows))
+    for at in range(8):
+        packed[len(head) + at :: width] = times[at::8]
+    return packed
+
+
+def pack_columns(commit: Commit) -> Iterator[bytes]:
+    """The times, then every column, of all rows: what the values' own send functions give, joined.
+
+    Raises struct.error for what is no value of its kind.
+    """
+    stamps, *columns = zip(*commit.rows, strict=True)
+    yield _column("q", microseconds(stamps))
+    yield from map(_column, column_codes(commit.dataset, commit.columns), columns)
+
+
+@lru_cache(maxsize=32)
+def select_same(dataset: Dataset, columns: tuple[str, ...]) -> str:
+    """Whether stored bars are closed and as `pack_columns` says: a place for each, then series, start and end."""
+    sent = {"d": "float8send(coalesce({}, 'NaN'))", "q": f"int8send(coalesce({{}}, {_NONE['q']}))"}
+    values = [sent[code].format(name) for code, name in zip(column_codes(dataset, columns), columns, strict=True)]
+    same = " AND ".join(f"string_agg({value}, '') = ?" for value in ("timestamptz_send(ts)", *values))
+    names = ", ".join(("closed", "ts", *columns))
+    return (
+        f"SELECT bool_and(closed) AND {same} FROM (SELECT {names} FROM {dataset.name} "
+        "WHERE series_id = ? AND ts >= ? AND ts < ? ORDER BY ts) AS stored"
+    )
+
+
+@lru_cache(maxsize=32)
+def column_codes(dataset: Dataset, columns: tuple[str, ...]) -> str:
+    """How `struct` names the columns' kinds."""
+    kinds = {column.name: column.kind for column in dataset.columns}
+    return "".join(_CODES[kinds[name]] for name in columns)
+
+
+@lru_cache(maxsize=32)
+def _row(head: int, codes: str) -> struct.Struct:
+    """So many bytes, the time, and before each value room for its width."""
+    return struct.Struct(f">{head}sq" + "".join(f"4x{code}" for code in codes))
+
+
+def _head(commit: Commit, *, are_closed: bool) -> bytes:
+    """What rows have in common, up to the width of their time."""
+    count = len(BOOKKEEPING) + 1 + len(commit.columns)
+    known_at = _EIGHT + struct.pack(">q", commit.known_at) if are_closed else _NULL
+    return b"".join(
+        [
+            struct.pack(">hiii?", count, 4, commit.series.id, 1, are_closed),
+            known_at,
+            _EIGHT + struct.pack(">q", commit.sent_at),
+            _EIGHT,
+        ]
+    )
+
+
+def _column(code: str, values: Sequence[float | None]) -> bytes:
+    column = struct.Struct(f">{len(values)}{code}")
+    try:
+        return column.pack(*values)
+    except struct.error:
+        return column.pack(*(_NONE[code] if value is None else value for value in values))
