@@ -3,6 +3,7 @@
 Checking while decoding is next to free; a page that does not fit is decoded again and looked at row by row.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -39,20 +40,25 @@ def must_be_positive(dataset: Dataset, name: str) -> bool:
 
 
 @cache
-def strict_row_type(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str) -> type[Any]:
-    """Rows of `unit` (the vendor's word) and `market` with all that is required, each value within its bounds.
+def strict_row_type(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str, instrument: str) -> type[Any]:
+    """Rows of `unit` (the vendor's word) and the series with all that is required, each value within its bounds.
 
-    It has the fields of `core.records.row_type`. What idle bars lack and adaptive volumes may be absent.
+    It has the fields of `core.records.row_type`; where rows say whose they are, the exchange's own name for it,
+    which nobody needs then, is not read. What idle bars lack and adaptive volumes may be absent.
     """
-    fields: list[Any] = [
-        ("unit", Literal[unit]),
-        ("market", Literal[market]),
-        ("instrument", str | None, None),
-        ("mapped_instrument", str | None, None),
-        ("timestamp", int),
-    ]
+    fields: list[Any] = [("unit", Literal[unit]), ("market", Literal[market])]
+    if says_whose(groups):
+        fields += [("mapped_instrument", Literal[instrument]), ("timestamp", int)]
+    else:
+        fields += [("instrument", str | None, None), ("mapped_instrument", str | None, None), ("timestamp", int)]
     fields += [_field(dataset, column) for column in in_groups(dataset.columns, groups)]
-    return msgspec.defstruct("StrictRow", fields, gc=False, kw_only=True, rename="upper")
+    unread = {"instrument": None} if says_whose(groups) else {}
+    return msgspec.defstruct("StrictRow", fields, gc=False, kw_only=True, rename="upper", namespace=unread)
+
+
+def says_whose(groups: Iterable[str]) -> bool:
+    """Whether rows with these groups name their instrument as we do (contract 1.5)."""
+    return "MAPPING" in groups
 
 
 def _field(dataset: Dataset, column: Column) -> Any:

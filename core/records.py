@@ -6,7 +6,7 @@ which is what makes it fast; msgspec checks types, ranges and JSON grammar as it
 string is never a number, a boolean never an integer, 1e999 is out of range).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -143,7 +143,7 @@ INDEX_CONSTANTS = columns_of("ID", str, "type")
 class Identity(msgspec.Struct, kw_only=True, gc=False, rename="upper"):
     """What every history row says about itself, whatever groups were asked for.
 
-    What is stored of it, the time, comes last: so a row's values are the end of its fields (`values_of`).
+    What is stored of it, the time, comes last: so what is stored of a row is the end of its fields (`values_of`).
     """
 
     unit: str
@@ -153,10 +153,6 @@ class Identity(msgspec.Struct, kw_only=True, gc=False, rename="upper"):
     timestamp: int
 
 
-_NAMES = len(Identity.__struct_fields__) - 1
-_VALUES = itemgetter(slice(_NAMES, None))
-
-
 @cache
 def row_type(columns: tuple[Column, ...]) -> type[Any]:
     """The Struct of one row: `Identity` plus `columns`, each of them absent (None) or of its type."""
@@ -164,9 +160,12 @@ def row_type(columns: tuple[Column, ...]) -> type[Any]:
     return msgspec.defstruct("Row", fields, bases=(Identity,), kw_only=True, gc=False, rename="upper")
 
 
-def values_of(rows: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """Rows of a `row_type` as `(timestamp, *values)`, at a third of what a getter of each field costs."""
-    return list(map(_VALUES, map(astuple, rows)))
+def values_of(rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows of one type as `(timestamp, *values)`, at a third of what a getter of each field costs."""
+    if not rows:
+        return []
+    values = itemgetter(slice(rows[0].__struct_fields__.index("timestamp"), None))
+    return list(map(values, map(astuple, rows)))
 
 
 def in_groups(columns: Iterable[Column], groups: Iterable[str]) -> tuple[Column, ...]:

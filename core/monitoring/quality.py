@@ -90,7 +90,7 @@ def is_flawless(page: Page, rows: list[Row], rules: Rules, expected: Expected) -
 
 def _is_meant(page: Page, expected: Expected) -> bool:
     """Whether every row is of the series; of a bounded page only the instruments are left to tell."""
-    if page.is_bounded and set(map(mapped_of, page.rows)) <= expected.names:
+    if page.is_meant or (page.is_bounded and set(map(mapped_of, page.rows)) <= expected.names):
         return True
     return not any(_identity_fault(identity, expected) for identity in set(map(identity_of, page.rows)))
 

@@ -34,7 +34,8 @@ class Page:
 
     `server_time` is the answer's `Date` (UTC epoch seconds); `constants()` reads what the first row says
     about the whole series, which is needed once a series and costs a second look at the page. `is_bounded` says that
-    unit, market and every single value are known to be within `core.bounds`.
+    unit, market and every single value are known to be within `core.bounds`, `is_meant` that rows are known to be
+    of the instrument.
     """
 
     rows: list[Any]
@@ -42,6 +43,7 @@ class Page:
     rejected: list[RejectedRow] = field(default_factory=list)
     constants: Callable[[], dict[str, Any]] = dict
     is_bounded: bool = False
+    is_meant: bool = False
 
 
 @dataclass(slots=True)

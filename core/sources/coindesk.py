@@ -78,7 +78,7 @@ class CoinDeskSource:
             "to_ts": str(window.end - grain.seconds),
         }
         answer = await self._get(f"{dataset.path}/{grain.path}", params)
-        page = decode_page(dataset, tuple(groups), answer.body, grain.unit, key.market)
+        page = decode_page(dataset, tuple(groups), answer.body, grain.unit, key.market, key.instrument)
         failpoint("after_parse")
         if page.error.is_error:
             words = clean(page.error.message) or "without a message"
@@ -89,6 +89,7 @@ class CoinDeskSource:
             page.rejected,
             lambda: _constants(dataset, key, groups, answer.body),
             page.is_bounded,
+            page.is_meant,
         )
 
     async def listing(self, key: SeriesKey) -> Listing:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from core.bounds import strict_row_type
+from core.bounds import says_whose, strict_row_type
 from core.datasets import Dataset
 from core.errors import Malformed
 from core.records import Column, in_groups, row_type
@@ -57,31 +57,35 @@ def _row_decoder(columns: tuple[Column, ...]) -> msgspec.json.Decoder[Any]:
 class Decoded(NamedTuple):
     """Rows, rows that do not fit their types, and the error object of one 200 answer.
 
-    `is_bounded` says that every row is of the unit and market asked for, with its values within `core.bounds`.
+    `is_bounded` says that every row is of the unit and market asked for, with its values within `core.bounds`,
+    `is_meant` that it is of the instrument, too.
     """
 
     rows: list[Any]
     rejected: list[RejectedRow]
     error: ErrorInfo
     is_bounded: bool = False
+    is_meant: bool = False
 
 
-def decode_page(dataset: Dataset, groups: tuple[str, ...], body: bytes, unit: str = "", market: str = "") -> Decoded:
-    """What an answer about `unit` (the vendor's word) and `market` says, first read as if it were right.
+def decode_page(
+    dataset: Dataset, groups: tuple[str, ...], body: bytes, unit: str = "", market: str = "", instrument: str = ""
+) -> Decoded:
+    """What an answer about `unit` (the vendor's word) of a series says, first read as if it were right.
 
     Raises Malformed when it is no JSON or no list of rows."""
     try:
-        page = _strict_decoder(dataset, groups, unit, market).decode(body)
+        page = _strict_decoder(dataset, groups, unit, market, instrument).decode(body)
     except (msgspec.ValidationError, UnicodeDecodeError):
         return _decode_loosely(in_groups(dataset.columns, groups), body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise malformed(str(error), body) from error
-    return Decoded(page.Data, [], _error_info(page.Err), is_bounded=True)
+    return Decoded(page.Data, [], _error_info(page.Err), is_bounded=True, is_meant=says_whose(groups))
 
 
 @lru_cache(maxsize=512)
-def _strict_decoder(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str) -> msgspec.json.Decoder[Any]:
-    return _decoder_of(strict_row_type(dataset, groups, unit, market))
+def _strict_decoder(dataset: Dataset, groups: tuple[str, ...], *names: str) -> msgspec.json.Decoder[Any]:
+    return _decoder_of(strict_row_type(dataset, groups, *names))
 
 
 def _decode_loosely(columns: tuple[Column, ...], body: bytes) -> Decoded:

@@ -1,7 +1,9 @@
 """Where rows live: what one window commits, what comes back, and the Store protocol."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -32,7 +34,7 @@ class Commit:
     later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds; bars that
     begin at or after `settled_before` are too young to count as final; FINAL says that all are. `is_page` says that
     the newest bars were read as a full page, `audits` that the window belongs to the rolling audit; `accepted`
-    are records of the quarantine that turn out to be right.
+    are records of the quarantine that turn out to be right; `packed` is what the store itself made of `rows`.
     """
 
     series: SeriesState
@@ -54,6 +56,20 @@ class Commit:
     is_page: bool = False
     audits: bool = False
     accepted: Sequence[int] = ()
+    packed: Sequence[bytearray] = ()
+
+    def halves(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, ...]]]:
+        """Of ascending `rows` those of closed bars, and those of running ones."""
+        split = bisect_left(rows, self.closed_before, key=itemgetter(0))
+        return rows[:split], rows[split:]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing of the window had been answered when it was asked for."""
+        window = self.window
+        return not any(
+            entry.window.start < window.end and entry.window.end > window.start for entry in self.series.covered
+        )
 
     @property
     def grain(self) -> Grain:

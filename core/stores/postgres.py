@@ -27,6 +27,7 @@ from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
 from core.stores.migrate import check_current
 from core.stores.patience import Patience
+from core.stores.postgres_binary import pack
 from core.stores.postgres_connection import LOST, CommitUnknown, PostgresDatabase, connect
 from core.stores.selection import find_series
 from core.stores.sql_store import SQLStore
@@ -348,7 +349,7 @@ class PostgresStore(SQLStore):
         return None if self._is_read_only else PostgresBook(self._pool, account, self._name)
 
     async def commit(self, commit: Commit) -> Written:
-        return await self._leases.written(commit.series.id, super().commit(commit))
+        return await self._leases.written(commit.series.id, super().commit(pack(commit)))
 
     async def drop(self, key: SeriesKey) -> dict[str, int]:
         """Raises StoreBusy while an engine works on it."""

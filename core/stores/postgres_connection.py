@@ -8,11 +8,9 @@ import asyncio
 import re
 import ssl
 import struct
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,7 +21,7 @@ from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values, places
 from core.stores.leases import LEASE_SECONDS
-from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, pack_bars, pack_columns, select_same
+from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, Bars, pack_columns, select_same
 from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
 from core.text import clean
 
@@ -130,39 +128,6 @@ class _Rows:
         return self._rows
 
 
-class _Bars(NamedTuple):
-    """Ascending rows of one window."""
-
-    commit: Commit
-    rows: Sequence[Row]
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.commit.series.id, self.rows[0][0]
-
-    def records(self) -> list[Row]:
-        """As (*BOOKKEEPING, ts, *columns)."""
-        commit, (closed, running) = self.commit, self._halves()
-        start, end = (commit.series.id, True, commit.known_at), (commit.series.id, False, None)
-        return [
-            *((*start, commit.sent_at, *row) for row in closed),
-            *((*end, commit.sent_at, *row) for row in running),
-        ]
-
-    def packed(self) -> Iterator[bytearray]:
-        """Raises as `pack_bars`."""
-        closed, running = self._halves()
-        if closed:
-            yield pack_bars(self.commit, closed, are_closed=True)
-        if running:
-            yield pack_bars(self.commit, running, are_closed=False)
-
-    def _halves(self) -> tuple[Sequence[Row], Sequence[Row]]:
-        """The closed ones and the running ones."""
-        split = bisect_left(self.rows, self.commit.closed_before, key=itemgetter(0))
-        return self.rows[:split], self.rows[split:]
-
-
 class PostgresDatabase:
     """Implements `core.stores.database.Database`. `epochs` are the leases that our engine holds, by series."""
 
@@ -185,7 +150,7 @@ class PostgresDatabase:
         self._epochs = {} if epochs is None else epochs
         self._xid: str | None = None
         self._locked: set[int] = set()
-        self._new: dict[tuple[str, tuple[str, ...]], list[_Bars]] = {}
+        self._new: dict[tuple[str, tuple[str, ...]], list[Bars]] = {}
         self._has_written = False
         self.schema = schema
         settings = f'search_path TO "{schema}"', f"lock_timeout TO '{LOCK_SECONDS}s'", "client_min_messages TO warning"
@@ -278,10 +243,10 @@ class PostgresDatabase:
         if not rows:
             return
         if is_new:
-            self._new.setdefault((commit.dataset.name, commit.columns), []).append(_Bars(commit, rows))
+            self._new.setdefault((commit.dataset.name, commit.columns), []).append(Bars(commit, rows))
             return
         self.flush_bars()
-        records = _Bars(commit, rows).records()
+        records = Bars(commit, rows).records()
         if len(records) < STAGED_FROM:
             self.executemany(upsert_one(commit.dataset, commit.columns), records)
         else:

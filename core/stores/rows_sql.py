@@ -1,7 +1,6 @@
 """The rows of an answered window: what is new, what changed, what only repeats what is stored."""
 
 import json
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -35,7 +34,7 @@ def write_rows(db: Database, commit: Commit, *, are_new: bool) -> dict[str, int]
     closed = [row for row in commit.rows if row[0] in closing and stored[row[0]][:-2] == row] if closing else []
     differing = sorted(known + closed, key=itemgetter(0))
     changed = [row for row in differing if _is_newer(commit, row, stored[row[0]])]
-    repeated = [row for row in _running(commit) if row[0] in stored]
+    repeated = [row for row in commit.halves(commit.rows)[1] if row[0] in stored]
     _confirm(db, commit, [row for row in repeated if _is_newer(commit, row, stored[row[0]])])
     restated = _write_restatements(db, commit, [(stored[row[0]], row) for row in changed])
     db.write_bars(commit, fresh, is_new=True)
@@ -86,11 +85,6 @@ def _group_of(commit: Commit, name: str) -> str:
 def _is_newer(commit: Commit, row: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
     """Whether a stored (ts, *values, closed, sent_at) yields to `row`: the upsert's guard, said again."""
     return (_closed(commit, row), commit.sent_at) >= old[-2:]
-
-
-def _running(commit: Commit) -> Sequence[tuple[Any, ...]]:
-    """The rows of bars that are not closed."""
-    return commit.rows[bisect_left(commit.rows, commit.closed_before, key=itemgetter(0)) :]
 
 
 def _closed(commit: Commit, row: tuple[Any, ...]) -> bool:

@@ -1,7 +1,6 @@
 """SQLite as a `Database`: a connection of the standard library with what the modules of SQL need beside."""
 
 import sqlite3
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -63,9 +62,9 @@ class SQLiteDatabase(sqlite3.Connection):
 
     def write_bars(self, commit: Commit, rows: Sequence[Row], *, is_new: bool) -> None:
         """The closed ones, then the running ones, a page as one statement."""
-        split = bisect_left(rows, commit.closed_before, key=lambda row: row[0])
-        self._upsert(commit, rows[:split], (1, commit.known_at))
-        self._upsert(commit, rows[split:], (0, None))
+        closed, running = commit.halves(rows)
+        self._upsert(commit, closed, (1, commit.known_at))
+        self._upsert(commit, running, (0, None))
 
     def flush_bars(self) -> None:
         """Nothing waits."""

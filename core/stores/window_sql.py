@@ -1,9 +1,7 @@
 """Answered windows as one transaction: rows, coverage, gaps, quarantine and restatements."""
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any
 
 from core.coverage import SeriesState, missing, sight, unsettle, without_prehistory
@@ -327,7 +325,7 @@ def _write_series(db: Database, commits: Sequence[Commit], counts: Sequence[dict
 
 
 def _figures(commit: Commit, inserted: int) -> tuple[int | None, ...]:
-    closed = commit.rows[: bisect_left(commit.rows, commit.closed_before, key=itemgetter(0))]
+    closed, _ = commit.halves(commit.rows)
     return (
         commit.series.id,
         inserted,

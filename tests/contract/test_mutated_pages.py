@@ -56,8 +56,8 @@ def examine(asked: Asked) -> tuple[int, int, str]:
     """Rows in and rows accounted for of one answer, and what became of it."""
     try:
         unit = GRAINS[asked.key.interval].unit
-        found = decode_page(asked.dataset, asked.groups, asked.body, unit, asked.key.market)
-        page = Page(found.rows, NOW, found.rejected, is_bounded=found.is_bounded)
+        found = decode_page(asked.dataset, asked.groups, asked.body, unit, asked.key.market, asked.key.instrument)
+        page = Page(found.rows, NOW, found.rejected, is_bounded=found.is_bounded, is_meant=found.is_meant)
         checked = check_page(asked.dataset, asked.key, asked.groups, asked.window, page, None)
     except Malformed as error:
         return 1, int(bool(error.reason)), "refused"

@@ -34,11 +34,11 @@ def rejected(gate: Gate, name: str, path: str, market: str, instrument: str, uni
     end = NOW - NOW % grain.seconds + grain.seconds
     answer = get(gate, f"{path}/{unit}", market=market, instrument=instrument, limit=200)
     assert answer.status == 200, answer.body
-    found = decode_page(dataset, dataset.groups, answer.body, grain.unit, market)
+    found = decode_page(dataset, dataset.groups, answer.body, grain.unit, market, instrument)
     key = SeriesKey(name, market, instrument, grain.name)
     window = Window(end - 200 * grain.seconds, end)
     symbol = json.loads(answer.body)["Data"][0]["INSTRUMENT"]
-    page = Page(found.rows, NOW, found.rejected, is_bounded=found.is_bounded)
+    page = Page(found.rows, NOW, found.rejected, is_bounded=found.is_bounded, is_meant=found.is_meant)
     checked = check_page(dataset, key, dataset.groups, window, page, symbol)
     assert len(checked.rows) + len(checked.rejected) == 200
     return checked.rejected

@@ -63,10 +63,21 @@ FULL = {column.field: 1 for column in in_groups(SPOT_COLUMNS, GROUPS)}
 
 
 def test_a_page_within_all_bounds_is_known_to_be() -> None:
-    found = decode_page(SPOT_OHLCV, GROUPS, page(row(**FULL), row(**FULL, TIMESTAMP=120)), "MINUTE", "kraken")
+    found = decode_page(
+        SPOT_OHLCV, GROUPS, page(row(**FULL), row(**FULL, TIMESTAMP=120)), "MINUTE", "kraken", "BTC-USD"
+    )
     assert found.is_bounded
+    assert found.is_meant
     assert [each.timestamp for each in found.rows] == [60, 120]
-    assert (found.rows[0].low, found.rows[0].total_trades, found.rows[0].instrument) == (1.0, 1, "XXBTZUSD")
+    assert (found.rows[0].low, found.rows[0].total_trades, found.rows[0].mapped_instrument) == (1.0, 1, "BTC-USD")
+
+
+def test_who_does_not_ask_for_names_is_left_to_tell_by_the_exchanges_own() -> None:
+    groups = ("ID", "OHLC")
+    full = {column.field: 1 for column in in_groups(SPOT_COLUMNS, groups)}
+    found = decode_page(SPOT_OHLCV, groups, page(row(**full)), "MINUTE", "kraken", "BTC-USD")
+    assert (found.is_bounded, found.is_meant) == (True, False)
+    assert found.rows[0].instrument == "XXBTZUSD"
 
 
 @pytest.mark.parametrize(
@@ -80,12 +91,15 @@ def test_a_page_within_all_bounds_is_known_to_be() -> None:
         {"UNIT": "HOUR"},
         {"MARKET": "coinbase"},
         {"MARKET": None},
+        {"MAPPED_INSTRUMENT": "ETH-USD"},
+        {"MAPPED_INSTRUMENT": None},
     ],
 )
 def test_a_page_with_one_value_out_of_bounds_is_not_yet_known_to_be_and_loses_no_row(fields: dict[str, object]) -> None:
     body = page(row(**FULL), row(**{**FULL, "TIMESTAMP": 120, **fields}))
-    found = decode_page(SPOT_OHLCV, GROUPS, body, "MINUTE", "kraken")
+    found = decode_page(SPOT_OHLCV, GROUPS, body, "MINUTE", "kraken", "BTC-USD")
     assert not found.is_bounded
+    assert not found.is_meant
     assert len(found.rows) == 2
     assert found.rejected == []
 
