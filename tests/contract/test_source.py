@@ -27,7 +27,7 @@ from core.errors import (
     Transient,
     Unauthorized,
 )
-from core.records import in_groups
+from core.records import in_groups, values_of
 from core.sandbox.options import SandboxOptions, moment
 from core.sandbox.server import running
 from core.sources import AssetPage, Instrument, Source, open_source
@@ -130,7 +130,7 @@ async def test_the_exchanges_own_name_finds_the_same_bars() -> None:
         mapped = await week(source)
         symbol = mapped.constants()["exchange_symbol"]
         own = await source.history(SPOT_OHLCV, BTC._replace(instrument=symbol), WEEK, GROUPS)
-    assert own.rows == mapped.rows
+    assert values_of(own.rows) == values_of(mapped.rows)
     assert own.constants() == mapped.constants()
     assert own.constants()["instrument"] == "BTC-USD"
 
