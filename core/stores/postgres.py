@@ -38,7 +38,7 @@ P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
 # As many of them write windows at a time: fewer find more that wait, and a transaction costs more than its share.
-LANES = 2
+LANES = 3
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 CONNECT_SECONDS = 10.0
