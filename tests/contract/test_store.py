@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,67 @@ async def test_a_value_that_no_column_holds_is_refused_with_its_whole_window(ben
     assert await bars(bench) == []
     assert await bench.query("SELECT count(*) FROM coverage") == [(0,)]
     assert counts(await bench.store.commit(answer(state))) == (3, 0, 0, 0)
+
+
+async def has_bars(bench: Bench, commit: Commit) -> bool:
+    return await bench.store._db.run(lambda db: db.has_bars(commit))
+
+
+async def test_bars_are_had_when_they_are_stored_closed_and_just_as_they_are(bench: Bench) -> None:
+    state, other = await series(bench.store), await series(bench.store, KEY._replace(instrument="ETH-USD"))
+    groups = SPOT_OHLCV.groups
+    whole = values(groups)
+    idle = values(groups, volume=None, first_trade_price=None, first_trade_timestamp=None)
+    rows = [(0, *whole), (60, *idle), (120, *whole)]
+    commit = answer(state, groups=groups, rows=rows)
+    assert not await has_bars(bench, commit)
+    await bench.store.commit(commit)
+    assert await has_bars(bench, commit)
+    differing = [(*rows[0][:at], value, *rows[0][at + 1 :]) for at in range(1, len(rows[0])) for value in (2, None)]
+    for first in differing:
+        assert not await has_bars(bench, replace(commit, rows=[first, *rows[1:]])), first
+    assert not await has_bars(bench, replace(commit, rows=[rows[0], (60, *whole), rows[2]]))
+    assert not await has_bars(bench, replace(commit, rows=[*rows, (180, *whole)], window=Window(0, 240)))
+    assert not await has_bars(bench, replace(commit, series=other))
+    assert await has_bars(bench, replace(commit, rows=rows[1:], window=Window(60, 180)))
+
+
+async def test_running_bars_are_not_had(bench: Bench) -> None:
+    state = await series(bench.store)
+    commit = answer(state, closed_before=120)
+    await bench.store.commit(commit)
+    assert not await has_bars(bench, commit)
+    assert await has_bars(bench, replace(commit, rows=commit.rows[:2], window=Window(0, 120)))
+
+
+async def test_new_bars_with_and_without_missing_values_come_back_as_they_were(bench: Bench, seed: int) -> None:
+    """Closed and running ones, of several series and groups of columns, in pages that are written together."""
+    chance = random.Random(seed)
+    commits = []
+    for name in ("A-USD", "B-USD", "C-USD"):
+        state = await series(bench.store, KEY._replace(instrument=name))
+        for page in range(4):
+            groups = chance.choice((NARROW, WIDE, SPOT_OHLCV.groups))
+            rows = [
+                (ts, *(None if chance.random() < page % 2 / 9 else each + ts for each in values(groups)))
+                for ts in range(page * 6_000, (page + 1) * 6_000, 60)
+            ]
+            closed = chance.choice((FAR, rows[chance.randrange(1, 99)][0]))
+            made = answer(state, page * 6_000, 100, groups, rows=rows, closed_before=closed, sent_at=1_000 + page)
+            commits.append(made)
+    await asyncio.gather(*map(bench.store.commit, commits))
+    for made in commits:
+        names = ", ".join(made.columns)
+        found = await bench.query(
+            f"SELECT ts, {names} FROM spot_ohlcv_1m WHERE instrument = '{made.series.key.instrument}' "
+            f"AND ts >= {made.window.start} AND ts < {made.window.end} ORDER BY ts"
+        )
+        assert found == made.rows
+        flags = await bench.query(
+            f"SELECT ts, closed, known_at IS NULL FROM spot_ohlcv_1m WHERE series_id = {made.series.id} "
+            f"AND ts >= {made.window.start} AND ts < {made.window.end} ORDER BY ts"
+        )
+        assert flags == [(row[0], row[0] < made.closed_before, row[0] >= made.closed_before) for row in made.rows]
 
 
 async def test_a_page_of_thousands_is_one_window(bench: Bench) -> None:
