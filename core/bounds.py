@@ -4,7 +4,6 @@ Checking while decoding is next to free; a page that does not fit is decoded aga
 """
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +16,7 @@ LARGEST_INTEGER = 2**63 - 1
 PRICES = frozenset({"open", "high", "low", "close"})
 ABSENT_WHEN_IDLE = frozenset({"OHLC_TRADE", "OHLC_MESSAGE"})
 ADAPTIVE_ONLY = ("top_tier", "direct")  # volumes that only cadli and its kin have (contract 1.12)
+_OPTIONAL_NAMES = (("instrument", str | None, None), ("mapped_instrument", str | None, None))
 MUST_BE_POSITIVE = {"low": "price_not_positive", "interval_ms": "interval_not_positive"}
 
 
@@ -39,25 +39,25 @@ def must_be_positive(dataset: Dataset, name: str) -> bool:
     return name in MUST_BE_POSITIVE and (dataset.positive or name not in PRICES)
 
 
-@cache
 def strict_row_type(dataset: Dataset, groups: tuple[str, ...], unit: str, market: str, instrument: str) -> type[Any]:
     """Rows of `unit` (the vendor's word) and the series with all that is required, each value within its bounds.
 
     It has the fields of `core.records.row_type`; where rows say whose they are, the exchange's own name for it,
     which nobody needs then, is not read. What idle bars lack and adaptive volumes may be absent.
     """
-    fields: list[Any] = [("unit", Literal[unit]), ("market", Literal[market])]
-    if says_whose(groups):
-        fields += [("mapped_instrument", Literal[instrument]), ("timestamp", int)]
-    else:
-        fields += [("instrument", str | None, None), ("mapped_instrument", str | None, None), ("timestamp", int)]
+    is_told = says_whose(groups)
+    names = [("mapped_instrument", Literal[instrument])] if is_told else [*_OPTIONAL_NAMES]
+    fields: list[Any] = [("unit", Literal[unit]), ("market", Literal[market]), *names, ("timestamp", int)]
     fields += [_field(dataset, column) for column in in_groups(dataset.columns, groups)]
-    unread = {"instrument": None} if says_whose(groups) else {}
+    unread = {"instrument": None} if is_told else {}
     return msgspec.defstruct("StrictRow", fields, gc=False, kw_only=True, rename="upper", namespace=unread)
 
 
 def says_whose(groups: Iterable[str]) -> bool:
-    """Whether rows with these groups name their instrument as we do (contract 1.5)."""
+    """Whether rows with these groups name their instrument as we do.
+
+    Those of an instrument that the vendor has not mapped do not: they fit no strict type, and are decoded again.
+    """
     return "MAPPING" in groups
 
 
