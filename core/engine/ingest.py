@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -35,13 +35,7 @@ class CheckedPage(Protocol):
     def repeats(self) -> int: ...
 
 
-# What is to be done once a call has been answered, before its answer is checked and written.
-Answered = Callable[[], Awaitable[None]]
 Check = Callable[[Dataset, SeriesKey, Sequence[str], Window, Page, str | None], CheckedPage]
-
-
-async def nobody_waits() -> None:
-    """For a call of its own."""
 
 
 class Outcome(NamedTuple):
@@ -80,7 +74,7 @@ class Ingest:
         self._pages = asyncio.Semaphore(PAGES_IN_MEMORY)
         self._origin = ""
 
-    async def window(self, request: Request, answered: Answered = nobody_waits) -> Outcome:
+    async def window(self, request: Request) -> Outcome:
         """Raises SourceError and StoreError; nothing is written then."""
         sent_at = int((self._epoch + self._clock.monotonic()) * 1000)
         key, window = request.state.key, request.fetch.window
@@ -89,7 +83,6 @@ class Ingest:
         except NothingBefore as answer:
             await self.confirm_origin()
             return await self._before_history(request, answer)
-        await answered()
         await self.confirm_origin()
         async with self._pages:
             checked = self._check(request.dataset, key, request.groups, window, page, request.state.exchange_symbol)

@@ -7,7 +7,7 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 
 import asyncio
 from collections.abc import Sequence, Set
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from core.clock import Clock
@@ -40,8 +40,6 @@ from core.text import clean, counted
 from core.windows import Window
 
 DRAIN_SECONDS = 3.0
-# So many answers more than calls at once: while they wait for the database, calls go on.
-ANSWERS_AHEAD = 8
 GIVE_UP_AFTER = 16
 RETRYING = "retrying:"
 
@@ -71,7 +69,6 @@ class Runner:
         self._family = work_of(job, tools)
         self._failures_in_a_row = 0
         self._workers: list[asyncio.Task[None]] = []
-        self._calls = asyncio.Semaphore(job.operation.parallel_workers)
         self._unexplained = 0
         self._is_held = False
         self._unreadable: set[tuple[int, Window]] = set()
@@ -172,7 +169,7 @@ class Runner:
         return min([*read, self._tools.clock.wall()]) + self._tools.options.listing_ttl
 
     async def _work_through(self) -> None:
-        count = min(self.job.operation.parallel_workers + ANSWERS_AHEAD, max(1, self.job.windows_total))
+        count = min(self.job.operation.parallel_workers, max(1, self.job.windows_total))
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
         try:
             # After a fatal error answers that are already paid for still get their moment to be committed.
@@ -189,22 +186,13 @@ class Runner:
     async def _work(self) -> None:
         queue = self.job.queue
         assert queue is not None  # noqa: S101 - set by _begin before the workers start
-        while True:
-            async with AsyncExitStack() as call:
-                # Before a window is taken: what is taken is asked for, though the job is held or cancelled.
-                await call.enter_async_context(self._calls)
-                if (fetch := await queue.take()) is None:
-                    return
-                try:
-                    await self._attempt(fetch, call)
-                except Exception:
-                    # Nobody who waits for the place of this call takes another window.
-                    await queue.close()
-                    raise
-                finally:
-                    await queue.done()
+        while (fetch := await queue.take()) is not None:
+            try:
+                await self._attempt(fetch)
+            finally:
+                await queue.done()
 
-    async def _attempt(self, fetch: Fetch, call: AsyncExitStack) -> None:
+    async def _attempt(self, fetch: Fetch) -> None:
         entry = self.job.progress[fetch.series.id]
         if entry.state.id in self._lost:
             return
@@ -218,7 +206,7 @@ class Runner:
             self._count_done(entry)
             return
         try:
-            await self._try(entry, fetch, call)
+            await self._try(entry, fetch)
         except LeaseLost as error:
             self._lose(entry, str(error))
 
@@ -228,10 +216,10 @@ class Runner:
             self._lost.add(entry.state.id)
             self._log(f"{why}; its work is left to that one", "warning")
 
-    async def _try(self, entry: SeriesProgress, fetch: Fetch, call: AsyncExitStack) -> None:
+    async def _try(self, entry: SeriesProgress, fetch: Fetch) -> None:
         watch = Stopwatch(self._tools.clock)
         try:
-            outcome = await self._ask(entry, fetch, watch, call)
+            outcome = await self._ask(entry, fetch, watch)
         except RateLimited as error:
             self._tools.permits.refused(error.wait, self._tools.options.max_wait)
             self._again(entry, fetch._replace(sends=fetch.sends + 1), 0.0, error)
@@ -269,20 +257,13 @@ class Runner:
             text = clean(str(error), 300)
             raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
 
-    async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: Stopwatch, call: AsyncExitStack) -> Outcome:
-        """The place of `call` and the permit are free for another one as soon as the answer is there."""
+    async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: "Stopwatch") -> Outcome:
         tools, counters = self._tools, self.job.counters
-        async with AsyncExitStack() as permit:
-
-            async def answered() -> None:
-                await permit.aclose()
-                await call.aclose()
-
-            await permit.enter_async_context(tools.permits.one(tools.options.max_wait, self._say))
+        async with tools.permits.one(tools.options.max_wait, self._say):
             watch.start()
             counter = self._family.calls if fetch.sends == 0 else "retries"
             setattr(counters, counter, getattr(counters, counter) + 1)
-            return await self._family.perform(entry, fetch, answered)
+            return await self._family.perform(entry, fetch)
 
     def _count(self, entry: SeriesProgress, fetch: Fetch, outcome: Outcome) -> None:
         entry.state = _newer(entry.state, outcome.state)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from core.coverage import SeriesState
 from core.engine.catalog import take_in
-from core.engine.ingest import Answered, Outcome, Request
+from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress
 from core.engine.tools import Tools
 from core.events import GapFound, LogLine
@@ -20,8 +20,8 @@ class Work(Protocol):
 
     calls: str
 
-    async def perform(self, entry: SeriesProgress, fetch: Fetch, answered: Answered) -> Outcome:
-        """One call, `answered`, and what becomes of its answer. Raises SourceError and StoreError."""
+    async def perform(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
+        """One call and what becomes of its answer. Raises SourceError and StoreError."""
         ...
 
     def is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
@@ -54,7 +54,7 @@ class HistoryWork:
         self._job = job
         self._tools = tools
 
-    async def perform(self, entry: SeriesProgress, fetch: Fetch, answered: Answered) -> Outcome:
+    async def perform(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
         plan, operation = _series_plan(entry), self._job.operation
         request = Request(
             fetch=fetch,
@@ -64,7 +64,7 @@ class HistoryWork:
             plan=plan,
             run_id=self._job.run_id,
         )
-        return await self._tools.ingest.window(request, answered)
+        return await self._tools.ingest.window(request)
 
     def is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
         """The history turned out to start after this window."""
@@ -133,9 +133,8 @@ class ListWork:
         self._job = job
         self._tools = tools
 
-    async def perform(self, entry: SeriesProgress, fetch: Fetch, answered: Answered) -> Outcome:
+    async def perform(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
         listing = await self._tools.source.listing(entry.state.key)
-        await answered()
         done = await take_in(self._job, self._tools, entry.state, listing)
         written = Written(done.series, done.inserted, done.updated, done.unchanged, quarantined=done.quarantined)
         fetched = len(listing.rows) + len(listing.rejected)

@@ -163,7 +163,7 @@ async def test_a_key_that_is_refused_ends_it(kit: Kit) -> None:
 
 
 async def test_limits_are_kept_and_a_long_wait_ends_it(kit: Kit) -> None:
-    kit.source.limits = {86_400: 7}
+    kit.source.limits = {86_400: 9}
     await kit.run(ask(**LONG, max_requests=100))
     verdict = await verify(kit, max_requests=100)
     assert isinstance(verdict.failure, QuotaExhausted)
