@@ -116,3 +116,8 @@ class Runs(Protocol):
 def places(values: Iterable[object]) -> str:
     """Places for the values of an IN list; an empty list holds nothing, in PostgreSQL too."""
     return ", ".join("?" for _ in values) or "NULL"
+
+
+def value_rows(width: int, count: int) -> str:
+    """Places for `count` rows of `width` values, as VALUES takes them."""
+    return ", ".join([f"({', '.join('?' * width)})"] * count)

@@ -4,23 +4,22 @@ The layout is that of COPY: https://www.postgresql.org/docs/current/sql-copy.htm
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from core.datasets import Dataset
+from core.records import Kind
 from core.stores import Commit
 from core.stores.database import Row
-from core.stores.schema import BOOKKEEPING
+from core.stores.schema import BOOKKEEPING, MISSING, column_kinds
 
 # 1970 in the database's own microseconds since 2000.
 EPOCH_SECONDS = 946_684_800
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"
-_CODES = {float: "d", int: "q"}
-# What no bar has: the table refuses NaN, and a number below zero is no count and no time (`core.bounds`).
-_NONE = {"d": float("nan"), "q": -(2**63)}
+# How `struct` names the kinds of columns.
+_CODES: Mapping[Kind, str] = {float: "d", int: "q"}
 _EIGHT, _NULL = struct.pack(">i", 8), struct.pack(">i", -1)
 
 
@@ -76,53 +75,33 @@ def pack(commit: Commit) -> Commit:
 
 def _packed(commit: Commit, rows: Sequence[Row], *, are_closed: bool) -> bytearray:
     head = _head(commit, are_closed=are_closed)
-    layout = _row(len(head), column_codes(commit.dataset, commit.columns))
+    layout = _row(len(head), column_kinds(commit.dataset, commit.columns))
     pack_row, width = layout.pack, layout.size
     packed = bytearray().join([pack_row(head, *row) for row in rows])
     # The width of every value stands before it: of its four bytes all but the last are zero.
     eights = _EIGHT[-1:] * len(rows)
     for at in range(len(head) + 8 + 3, width, 12):
         packed[at::width] = eights
-    times = _column("q", microseconds(row[0] for row in rows))
+    times = _column(int, microseconds(row[0] for row in rows))
     for at in range(8):
         packed[len(head) + at :: width] = times[at::8]
     return packed
 
 
 def pack_columns(commit: Commit) -> Iterator[bytes]:
-    """The times, then every column, of all rows: what the values' own send functions give, joined.
+    """The times, then every column, of all rows, as `select_same` takes them.
 
     Raises struct.error for what is no value of its kind.
     """
     stamps, *columns = zip(*commit.rows, strict=True)
-    yield _column("q", microseconds(stamps))
-    yield from map(_column, column_codes(commit.dataset, commit.columns), columns)
+    yield _column(int, microseconds(stamps))
+    yield from map(_column, column_kinds(commit.dataset, commit.columns), columns)
 
 
 @lru_cache(maxsize=32)
-def select_same(dataset: Dataset, columns: tuple[str, ...]) -> str:
-    """Whether stored bars are closed and as `pack_columns` says: a place for each, then series, start and end."""
-    sent = {"d": "float8send(coalesce({}, 'NaN'))", "q": f"int8send(coalesce({{}}, {_NONE['q']}))"}
-    values = [sent[code].format(name) for code, name in zip(column_codes(dataset, columns), columns, strict=True)]
-    same = " AND ".join(f"string_agg({value}, '') = ?" for value in ("timestamptz_send(ts)", *values))
-    names = ", ".join(("closed", "ts", *columns))
-    return (
-        f"SELECT bool_and(closed) AND {same} FROM (SELECT {names} FROM {dataset.name} "
-        "WHERE series_id = ? AND ts >= ? AND ts < ? ORDER BY ts) AS stored"
-    )
-
-
-@lru_cache(maxsize=32)
-def column_codes(dataset: Dataset, columns: tuple[str, ...]) -> str:
-    """How `struct` names the columns' kinds."""
-    kinds = {column.name: column.kind for column in dataset.columns}
-    return "".join(_CODES[kinds[name]] for name in columns)
-
-
-@lru_cache(maxsize=32)
-def _row(head: int, codes: str) -> struct.Struct:
+def _row(head: int, kinds: tuple[Kind, ...]) -> struct.Struct:
     """So many bytes, the time, and before each value room for its width."""
-    return struct.Struct(f">{head}sq" + "".join(f"4x{code}" for code in codes))
+    return struct.Struct(f">{head}sq" + "".join(f"4x{_CODES[kind]}" for kind in kinds))
 
 
 def _head(commit: Commit, *, are_closed: bool) -> bytes:
@@ -139,9 +118,9 @@ def _head(commit: Commit, *, are_closed: bool) -> bytes:
     )
 
 
-def _column(code: str, values: Sequence[float | None]) -> bytes:
-    column = struct.Struct(f">{len(values)}{code}")
+def _column(kind: Kind, values: Sequence[float | None]) -> bytes:
+    column = struct.Struct(f">{len(values)}{_CODES[kind]}")
     try:
         return column.pack(*values)
     except struct.error:
-        return column.pack(*(_NONE[code] if value is None else value for value in values))
+        return column.pack(*(MISSING[kind] if value is None else value for value in values))

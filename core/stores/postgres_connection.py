@@ -21,8 +21,8 @@ from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values, places
 from core.stores.leases import LEASE_SECONDS
-from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, Bars, pack_columns, select_same
-from core.stores.schema import BOOKKEEPING, upsert_one, upsert_staged
+from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, Bars, microseconds, pack_columns
+from core.stores.schema import BOOKKEEPING, select_same, upsert_one, upsert_staged
 from core.text import clean
 
 T = TypeVar("T")
@@ -453,7 +453,7 @@ def _mistake(error: Exception, dsn: str) -> str:
 
 
 def _to_native(seconds: int) -> tuple[int]:
-    native = (seconds - EPOCH_SECONDS) * 1_000_000
+    [native] = microseconds([seconds])
     if FIRST < native < LAST:
         return (native,)
     return (FIRST if native < 0 else LAST,)

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from core.datasets import DATASETS, Dataset
-from core.records import Column
+from core.records import Column, Kind
 from core.references import LISTS, Reference
-from core.stores.database import places
+from core.stores.database import places, value_rows
 from core.windows import GRAINS, Grain
 
 BOOKKEEPING = ("series_id", "closed", "known_at", "sent_at")
+# What stands for a missing value where columns are compared as bytes. No bar has it: PostgreSQL's table refuses NaN,
+# and a number below zero is no count and no time (`core.bounds`).
+MISSING: Mapping[Kind, float] = {float: float("nan"), int: -(2**63)}
 
 
 def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[Column, ...]:
@@ -28,6 +31,13 @@ def constant_columns(datasets: Iterable[Dataset] = DATASETS.values()) -> tuple[C
 def group_names(dataset: Dataset) -> dict[str, str]:
     """The vendor's group of each column."""
     return {column.name: column.group for column in dataset.columns}
+
+
+@lru_cache(maxsize=32)
+def column_kinds(dataset: Dataset, columns: tuple[str, ...]) -> tuple[Kind, ...]:
+    """What each of `columns` holds."""
+    kinds = {column.name: column.kind for column in dataset.columns}
+    return tuple(kinds[name] for name in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +183,12 @@ def upsert(dataset: Dataset, columns: tuple[str, ...], rows: int) -> str:
     only when something differs. Columns that are not named stay as they are in a closed bar; in a running
     one they are emptied, because they told of an earlier moment of it.
     """
-    one = f"({', '.join('?' * (1 + len(columns)))})"
     names = ", ".join((*BOOKKEEPING, "ts", *columns))
     same = ", ".join("?" * len(BOOKKEEPING))
     return (
         # "WHERE true" keeps the parser from reading ON as part of a join.
-        f"INSERT INTO {dataset.name} ({names}) SELECT {same}, * FROM (VALUES {', '.join([one] * rows)}) WHERE true "
+        f"INSERT INTO {dataset.name} ({names}) "
+        f"SELECT {same}, * FROM (VALUES {value_rows(1 + len(columns), rows)}) WHERE true "
         + _on_conflict(dataset, columns, "IS NOT")
     )
 
@@ -231,9 +241,26 @@ def select_range(table: str, columns: tuple[str, ...]) -> str:
 @lru_cache(maxsize=32)
 def count_same(table: str, columns: tuple[str, ...], rows: int) -> str:
     """How many of `rows` rows (ts, *columns) are stored as they are, and closed; the series comes last."""
-    one = f"({', '.join('?' * (1 + len(columns)))})"
     same = " AND ".join(f"r.{name} IS v.column{at}" for at, name in enumerate(columns, 2))
     return (
-        f"SELECT count(*) FROM (VALUES {', '.join([one] * rows)}) AS v CROSS JOIN {table} AS r "
+        f"SELECT count(*) FROM (VALUES {value_rows(1 + len(columns), rows)}) AS v CROSS JOIN {table} AS r "
         f"WHERE r.series_id = ? AND r.ts = v.column1 AND r.closed AND {same}"
+    )
+
+
+@lru_cache(maxsize=32)
+def select_same(dataset: Dataset, columns: tuple[str, ...]) -> str:
+    """Whether bars in PostgreSQL are closed and, column by column, the bytes given for ts and `columns`.
+
+    Each is what the values' own send function gives, joined, MISSING where there is none; the series, start and end
+    come last.
+    """
+    send: dict[Kind, str] = {float: "float8send", int: "int8send"}
+    kinds = zip(columns, column_kinds(dataset, columns), strict=True)
+    values = [f"{send[kind]}(coalesce({name}, '{MISSING[kind]}'))" for name, kind in kinds]
+    same = " AND ".join(f"string_agg({value}, '') = ?" for value in ("timestamptz_send(ts)", *values))
+    names = ", ".join(("closed", "ts", *columns))
+    return (
+        f"SELECT bool_and(closed) AND {same} FROM (SELECT {names} FROM {dataset.name} "
+        "WHERE series_id = ? AND ts >= ? AND ts < ? ORDER BY ts) AS stored"
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from core.datasets import DATASETS, Dataset
 from core.errors import StoreBusy, StoreRefused
 from core.stores import sqlite_path
-from core.stores.database import Database, Row, places
+from core.stores.database import Database, Row, places, value_rows
 from core.stores.digest_sql import EVERYTHING
 from core.stores.house_sql import OF_SERIES
 from core.stores.journal_sql import claim_origin, read_origin
@@ -205,7 +205,7 @@ def _insert(db: SQLiteDatabase, table: str, names: Sequence[str], rows: Sequence
     step = min(VALUES_AT_ONCE, 32_000 // len(names))
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
-        values = ", ".join([f"({places(names)})"] * len(part))
+        values = value_rows(len(names), len(part))
         db.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}", tuple(chain.from_iterable(part)))
 
 

@@ -458,7 +458,6 @@ async def test_every_way_of_writing_bars_gives_the_same_tables(
         return call
 
     monkeypatch.setattr(PostgresDatabase, "write_bars", write_bars)
-
     monkeypatch.setattr(PostgresDatabase, "_copy_packed", counted("packed", pack))
     monkeypatch.setattr(PostgresDatabase, "copy_rows", counted("copy", copy))
     monkeypatch.setattr(PostgresDatabase, "_stage", counted("stage", stage))
