@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets import SPOT_OHLCV
 from core.records import in_groups
-from tests.bench.harness import Run, environment
+from tests.bench.harness import CONNECTIONS, Run, environment
 
 PEERS = Path(".venv-bench/bin/python")
 PAGE = 2_000
@@ -109,11 +109,11 @@ def migrate(job: Job) -> list[list[str]]:
     return [command] if job.db.startswith("postgresql") else []
 
 
-def floor(name: str, write: str, *more: str, family: str = "floor") -> Contender:
+def floor(name: str, write: str, *more: str, family: str = "floor", scale: int = 1) -> Contender:
     def command(job: Job) -> list[str]:
         return [sys.executable, "-m", "tests.bench.floor", *job.arguments(), "--write", write, *more]
 
-    return Contender(name, family, command)
+    return Contender(name, family, command, scale=scale)
 
 
 def peer(name: str, family: str, program: str, variant: str = "") -> Contender:
@@ -141,6 +141,13 @@ FLOORS = {
         floor("floor: COPY", "copy"),
         floor("floor: COPY of 4 pages", "copy", "--pages", "4"),
     ),
+}
+# A program that is a dozen times as fast needs more rows to be measured: four times those of the script beside it.
+MANY = str(CONNECTIONS)
+WIDE = ours(f"Tapewatch, {MANY} requests at once", "--parallel_workers", MANY, scale=4)
+WIDE_FLOORS = {
+    "SQLite": floor(f"floor: VALUES, {MANY} at once", "values", "--connections", MANY, scale=4),
+    "PostgreSQL": floor(f"floor: COPY, {MANY} at once", "copy", "--connections", MANY, scale=4),
 }
 CURSORS = {
     "SQLite": floor("floor, paging by cursor", "values", "--cursor", family="cursor"),

@@ -23,7 +23,6 @@ from tests.bench.floor_writers import WRITERS, Page, Writer
 
 PAGE = 2_000
 MINUTE = 60
-CONNECTIONS = 16
 PAGES_IN_MEMORY = 8
 
 
@@ -76,12 +75,12 @@ class Floor:
             return
         ends = range(self.given.end, self.given.start, -MINUTE * PAGE)
         calls = iter([(one, to) for to in ends for one in series])
-        await asyncio.gather(*(self.side_by_side(calls) for _ in range(CONNECTIONS)))
+        await asyncio.gather(*(self.side_by_side(calls) for _ in range(self.given.connections)))
 
 
 async def load(given: argparse.Namespace) -> dict[str, float]:
     columns = in_groups(SPOT_OHLCV.columns, given.groups.split(","))
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=given.connections)
     async with (
         WRITERS[given.write](given.db, columns) as writer,
         aiohttp.ClientSession(connector=connector, headers={"Accept-Encoding": "identity"}) as session,
@@ -98,6 +97,7 @@ def main() -> None:
     parser.add_argument("--db", required=True)
     parser.add_argument("--write", choices=WRITERS, required=True)
     parser.add_argument("--pages", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--cursor", action="store_true")
     parser.add_argument("--groups", required=True)
     parser.add_argument("--series", required=True, help="market:instrument,...")

@@ -27,7 +27,9 @@ PAIRS = (
     "DOT-USD",
     "AVAX-USD",
 )
-TUNED = "[source]\ncompress = false\n"  # on loopback gzip only costs time, for the floor as for us
+CONNECTIONS = 24  # as many as a program may have; jobs ask for 16 pages at once where nothing else is said
+# On loopback gzip only costs time, for the floor as for us.
+TUNED = f"[source]\ncompress = false\nconnections = {CONNECTIONS}\n"
 PATIENCE_SECONDS = 600
 
 

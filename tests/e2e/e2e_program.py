@@ -20,7 +20,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -432,9 +432,11 @@ class Database:
 
     def all(self, query: str, *values: object) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            for name in (self.path.name, f"{self.path.name}-wal"):
-                if (source := self.path.with_name(name)).exists():
-                    shutil.copy(source, Path(folder) / name)
+            # A checkpoint may run meanwhile, and a program that opens its file anew takes the WAL away: copied first,
+            # it has what the file may not have yet.
+            for name in (f"{self.path.name}-wal", self.path.name):
+                with suppress(FileNotFoundError):
+                    shutil.copy(self.path.with_name(name), Path(folder) / name)
             with closing(sqlite3.connect(Path(folder) / self.path.name)) as db:
                 db.row_factory = sqlite3.Row
                 return [dict(row) for row in db.execute(query, values)]
