@@ -116,10 +116,11 @@ def floor(name: str, write: str, *more: str, family: str = "floor", scale: int =
     return Contender(name, family, command, scale=scale)
 
 
-def peer(name: str, family: str, program: str, variant: str = "") -> Contender:
+def peer(name: str, family: str, program: str, variant: str = "", *, asks_for_groups: bool = False) -> Contender:
     def command(job: Job) -> list[str]:
         columns = ",".join(column.name for column in in_groups(SPOT_OHLCV.columns, job.groups))
         asked = [*job.arguments(), "--columns", columns, "--variant", variant]
+        asked += [] if asks_for_groups else ["--groups", ""]
         return [str(PEERS), "-m", f"tests.bench.peers.{program}", *asked]
 
     return Contender(name, family, command, table="bars")
@@ -142,7 +143,8 @@ FLOORS = {
         floor("floor: COPY of 4 pages", "copy", "--pages", "4"),
     ),
 }
-# A program that is a dozen times as fast needs more rows to be measured: four times those of the script beside it.
+# A program that is a dozen times as fast needs more rows to be measured: four times those of the scripts beside it.
+LONGER = ours("Tapewatch, four times the rows", scale=4)
 MANY = str(CONNECTIONS)
 WIDE = ours(f"Tapewatch, {MANY} requests at once", "--parallel_workers", MANY, scale=4)
 WIDE_FLOORS = {
@@ -153,13 +155,16 @@ CURSORS = {
     "SQLite": floor("floor, paging by cursor", "values", "--cursor", family="cursor"),
     "PostgreSQL": floor("floor, paging by cursor", "copy", "--cursor", family="cursor"),
 }
+# As people write them: a script asks for no groups of columns, and what dlt reads of an API are rows.
 ROW_BY_ROW = peer("requests + json, row by row", "row by row", "row_by_row")
 PANDAS = peer("requests + pandas to_sql", "pandas", "pandas_to_sql", "psycopg")
-ARROW = {
-    "SQLite": peer("dlt merge, Arrow tables", "dlt", "dlt_merge", "parquet/delete-insert/arrow"),
-    "PostgreSQL": peer("dlt merge, Arrow tables", "dlt", "dlt_merge", "csv/upsert/arrow"),
+DLT = {
+    "SQLite": peer("dlt merge", "dlt", "dlt_merge", "parquet/delete-insert/rows"),
+    "PostgreSQL": peer("dlt merge", "dlt", "dlt_merge", "csv/upsert/rows"),
 }
-DICTS = {
-    "SQLite": peer("dlt merge, rows", "dlt", "dlt_merge", "parquet/delete-insert/rows"),
-    "PostgreSQL": peer("dlt merge, rows", "dlt", "dlt_merge", "csv/upsert/rows"),
+# What is in them for who takes the trouble: they ask for the columns that they keep, and dlt gets Arrow tables.
+SCRIPT_TUNED = peer("row by row, tuned", "row by row, tuned", "row_by_row", asks_for_groups=True)
+DLT_TUNED = {
+    "SQLite": peer("dlt merge, tuned", "dlt, tuned", "dlt_merge", "parquet/delete-insert/arrow", asks_for_groups=True),
+    "PostgreSQL": peer("dlt merge, tuned", "dlt, tuned", "dlt_merge", "csv/upsert/arrow", asks_for_groups=True),
 }

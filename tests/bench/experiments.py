@@ -5,13 +5,15 @@ from dataclasses import replace
 from core.datasets import SPOT_OHLCV
 from tests.bench.contenders import (
     AGAIN,
-    ARROW,
     CURSORS,
-    DICTS,
+    DLT,
+    DLT_TUNED,
     FLOORS,
+    LONGER,
     OURS,
     PANDAS,
     ROW_BY_ROW,
+    SCRIPT_TUNED,
     TEN_TIMES,
     WIDE,
     WIDE_FLOORS,
@@ -20,7 +22,7 @@ from tests.bench.rounds import Experiment, Goal
 
 WIDTHS = {"OHLC": ("ID", "MAPPING", "OHLC"), "narrow": SPOT_OHLCV.default_groups, "full": SPOT_OHLCV.groups}
 STORES = ("SQLite", "PostgreSQL")
-DLT = {"SQLite": 15, "PostgreSQL": 10}
+TIMES_DLT = {"SQLite": 15, "PostgreSQL": 10}
 SECTIONS = ("sqlite", "postgres", "peers", "latency", "memory")
 
 
@@ -46,11 +48,11 @@ def beside_others(store: str, width: str) -> Experiment:
         section="peers",
         title=f"{store} beside what people use, {width} columns",
         store=store,
-        contenders=(OURS, FLOORS[store][0], ROW_BY_ROW, PANDAS, ARROW[store], DICTS[store]),
-        goals=(Goal("dlt", DLT[store]), Goal("pandas", 8)),
+        contenders=(LONGER, ROW_BY_ROW, PANDAS, DLT[store], SCRIPT_TUNED, DLT_TUNED[store]),
+        goals=(Goal("dlt", TIMES_DLT[store]), Goal("pandas", 8)),
         groups=WIDTHS[width],
-        pairs=2,
-        pages={"narrow": 50, "full": 25}[width],
+        pairs=10,
+        pages={"narrow": 8, "full": 5}[width],
         is_charted=width == "narrow",
     )
 
@@ -60,7 +62,7 @@ def with_latency(store: str, latency_ms: int) -> Experiment:
         section="latency",
         title=f"{store} with {latency_ms:,} ms latency",
         store=store,
-        contenders=(OURS, FLOORS[store][0], ROW_BY_ROW, PANDAS, ARROW[store]),
+        contenders=(OURS, FLOORS[store][0], ROW_BY_ROW, PANDAS, DLT[store]),
         goals=(),
         groups=WIDTHS["narrow"],
         pairs=2,
@@ -76,7 +78,7 @@ def beside_one_after_the_other(store: str, width: str) -> Experiment:
     return replace(
         with_latency(store, 80),
         title=f"{store} with 80 ms latency, one request after the other, {width} columns",
-        contenders=(WIDE, WIDE_FLOORS[store], ROW_BY_ROW),
+        contenders=(WIDE, WIDE_FLOORS[store], ROW_BY_ROW, SCRIPT_TUNED),
         goals=(Goal("row by row", 12),) if width == "OHLC" else (),
         groups=WIDTHS[width],
         pairs=10,

@@ -15,7 +15,10 @@ Row = dict[str, Any]
 
 
 def arguments() -> argparse.Namespace:
-    """What to load: `series` as (market, instrument) pairs, `[start, end)` in UTC epoch seconds."""
+    """What to load: `series` as (market, instrument) pairs, `[start, end)` in UTC epoch seconds.
+
+    Without `groups` the vendor answers with all columns.
+    """
     parser = argparse.ArgumentParser()
     for name in ("base_url", "db", "series", "groups", "columns"):
         parser.add_argument(f"--{name}", required=True)
@@ -30,10 +33,11 @@ def arguments() -> argparse.Namespace:
 
 def pages(given: argparse.Namespace) -> Iterator[list[Row]]:
     """The vendor's rows, page by page, newest first within a series, over one connection."""
+    chosen = {"groups": given.groups} if given.groups else {}
     with requests.Session() as session:
         for market, instrument in given.series:
             for to in range(given.end, given.start, -PAGE * MINUTE):
-                asked = {"market": market, "instrument": instrument, "groups": given.groups}
+                asked = {"market": market, "instrument": instrument} | chosen
                 asked |= {"to_ts": to - MINUTE, "limit": min(PAGE, (to - given.start) // MINUTE)}
                 answer = session.get(given.base_url + "/spot/v1/historical/minutes", params=asked, timeout=60)
                 answer.raise_for_status()
