@@ -26,8 +26,9 @@ CPU-seconds are those of the whole program, its start included; those of the dat
 Ratios are taken within a round and given as median (min-max). The floor is the fastest plain writer of the same
 columns into the same table with the same durability: no validation, no coverage, no quota, no journal; it commits page
 by page where nothing else is said, and of several the fastest counts. Others keep text keys, as people do; ours and
-the floor a number for each series. *The same again* is `--full_refresh` of what is stored: every page is asked for
-and compared."""
+the floor a number for each series. Others ask for whole pages and keep the same columns; *tuned* they ask for these
+columns alone, as ours and the floor do, and dlt gets Arrow tables. Narrow columns are those of the default groups.
+*The same again* is `--full_refresh` of what is stored: every page is asked for and compared."""
 
 
 def markdown(outcomes: Sequence[Outcome], facts: Sequence[str], extra: Sequence[str], chart: str | None) -> str:
