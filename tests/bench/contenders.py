@@ -144,7 +144,7 @@ FLOORS = {
     ),
 }
 # A program that is a dozen times as fast needs more rows to be measured: four times those of the scripts beside it.
-LONGER = ours("Tapewatch, four times the rows", scale=4)
+LONGER = ours("Tapewatch, 4 times the rows", scale=4)
 MANY = str(CONNECTIONS)
 WIDE = ours(f"Tapewatch, {MANY} requests at once", "--parallel_workers", MANY, scale=4)
 WIDE_FLOORS = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench.contenders import OURS, PEERS, Contender
+from tests.bench.contenders import PEERS, Contender
 from tests.bench.databases import SETTINGS
 from tests.bench.rounds import Outcome, Verdict
 
@@ -119,11 +119,11 @@ def about(outcome: Outcome) -> list[str]:
 
 
 def contender_row(outcome: Outcome, contender: Contender) -> list[str]:
-    has_ours = OURS in outcome.finished() and contender != OURS
+    ours = outcome.best("ours")
     return [
         contender.name,
         spread(outcome.values(contender, "rate"), ",.0f"),
-        spread(outcome.ratios(OURS, contender)) if has_ours else "",
+        spread(outcome.ratios(ours, contender)) if ours not in {None, contender} else "",
         *(
             f"{outcome.median(contender, figure):,.{digits}f}"
             for figure, digits in (
@@ -171,7 +171,7 @@ def draw_column(x: int, outcomes: Sequence[Outcome]) -> tuple[str, int]:
 
 def draw_bar(x: int, y: int, contender: Contender, rate: float, largest: float) -> str:
     length = max(1, round(rate / largest * (WIDE - LEFT - 90)))
-    colour = "#1f6feb" if contender == OURS else "#9aa4b2"
+    colour = "#1f6feb" if contender.family == "ours" else "#9aa4b2"
     bar = f'<rect x="{x + LEFT}" y="{y}" width="{length}" height="{BAR}" fill="{colour}"/>'
     name = label(x + LEFT - 8, y + 12, contender.name, anchor="end")
     return f"{name}{bar}{label(x + LEFT + length + 6, y + 12, f'{rate:,.0f}/s')}"
