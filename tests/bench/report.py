@@ -123,7 +123,7 @@ def contender_row(outcome: Outcome, contender: Contender) -> list[str]:
     return [
         contender.name,
         spread(outcome.values(contender, "rate"), ",.0f"),
-        spread(outcome.ratios(ours, contender)) if ours not in {None, contender} else "",
+        spread(outcome.ratios(ours, contender)) if ours and contender != ours else "",
         *(
             f"{outcome.median(contender, figure):,.{digits}f}"
             for figure, digits in (
