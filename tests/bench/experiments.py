@@ -82,7 +82,7 @@ def beside_one_after_the_other(store: str, width: str) -> Experiment:
         goals=(Goal("row by row", 12), Goal("row by row, tuned", 12)),
         groups=WIDTHS[width],
         pairs=10,
-        pages=12,
+        pages=8,
         rounds=5,
         is_charted=False,
     )
