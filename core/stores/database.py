@@ -104,7 +104,9 @@ class Runs(Protocol):
 
     patience: Patience
     lanes: int
-    """How many groups of windows are handed over at a time, to be written side by side or one after the other."""
+    """How many groups of windows are handed over at a time."""
+    windows_together: int
+    """How many windows are a group at most."""
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

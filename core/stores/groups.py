@@ -10,8 +10,6 @@ from core.stores import Commit, Written
 from core.stores.database import Runs
 from core.stores.window_sql import write_windows
 
-PAGES_TOGETHER = 4
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
@@ -55,7 +53,7 @@ class Groups:
     def _next(self) -> list[_Waiting]:
         """The oldest windows that can be written now; their series are busy from now on."""
         free = (waiting for waiting in self._waiting if waiting.series not in self._busy)
-        group = list(islice(free, PAGES_TOGETHER))
+        group = list(islice(free, self._db.windows_together))
         self._waiting = [waiting for waiting in self._waiting if waiting not in group]
         self._busy |= {waiting.series for waiting in group}
         return group

@@ -37,8 +37,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
-# As many of them write windows at a time: fewer find more that wait, and a transaction costs more than its share.
-LANES = 3
+# Windows are written by one of them, so that each finds many that wait: a transaction and a COPY cost the server more
+# than the share of several pages in it.
+WINDOWS_TOGETHER = 8
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 CONNECT_SECONDS = 10.0
@@ -186,7 +187,7 @@ class Pool:
         self.owner = owner
         self.patience = Patience()
         self.patience.hurry = self._hurry
-        self.lanes = min(LANES, connections)
+        self.lanes, self.windows_together = 1, WINDOWS_TOGETHER
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
