@@ -68,7 +68,7 @@ def with_latency(store: str, latency_ms: int) -> Experiment:
         pairs=2,
         pages={80: 24, 1_000: 16}[latency_ms],
         latency_ms=latency_ms,
-        rounds=3,
+        rounds={80: 3, 1_000: 1}[latency_ms],
         is_charted=True,
     )
 
@@ -97,7 +97,7 @@ def one_series(store: str, latency_ms: int) -> Experiment:
         pairs=1,
         is_charted=False,
         pages={80: 128, 1_000: 32}[latency_ms],
-        rounds={80: 5, 1_000: 3}[latency_ms],
+        rounds={80: 5, 1_000: 1}[latency_ms],
     )
 
 
@@ -111,7 +111,7 @@ def memory(store: str) -> Experiment:
         groups=WIDTHS["narrow"],
         pairs=10,
         pages=50,
-        rounds=3,
+        rounds=1,
     )
 
 
