@@ -28,3 +28,18 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Stopwatch:
+    """Seconds since `start`, none before it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started: float | None = None
+
+    def start(self) -> None:
+        self._started = self._clock.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._started is None else self._clock.monotonic() - self._started

@@ -92,6 +92,17 @@ class SeriesState:
     refreshed: int | None = None
     refusals: int = 0
 
+    def joined(self, answered: "SeriesState") -> "SeriesState":
+        """As an answer tells it. Windows of one series run side by side: it may carry an older view than this one."""
+        bars = [bar for bar in (self.last_bar, answered.last_bar) if bar is not None]
+        return replace(
+            answered,
+            history_start=self.history_start if answered.history_start is None else answered.history_start,
+            last_bar=max(bars, default=None),
+            rows=max(self.rows, answered.rows),
+            has_constants=self.has_constants or answered.has_constants,
+        )
+
 
 def missing(span: Window, groups: Iterable[str], covered: Iterable[Covered]) -> list[Window]:
     """The parts of `span` that were not yet asked for with every one of `groups`."""

@@ -191,7 +191,7 @@ def roles(
             "there) and read the file may look, who may also write to the file may ingest. For a group: chmod 2770 "
             "DIRECTORY, chmod 640 FILE to look, 660 to ingest"
         )
-    from core.stores.postgres import Address  # noqa: PLC0415
+    from core.stores.postgres_address import Address  # noqa: PLC0415
     from core.stores.roles import roles_sql  # noqa: PLC0415
 
     schema = Address.parse(url).schema

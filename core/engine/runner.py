@@ -8,10 +8,8 @@ finish for a moment, then cancel it; a commit already handed to the store comple
 import asyncio
 from collections.abc import Sequence, Set
 from contextlib import suppress
-from dataclasses import replace
 
-from core.clock import Clock
-from core.coverage import SeriesState
+from core.clock import Stopwatch
 from core.engine.budget import Budget
 from core.engine.ingest import Outcome
 from core.engine.inspection import inspect
@@ -42,21 +40,6 @@ from core.windows import Window
 DRAIN_SECONDS = 3.0
 GIVE_UP_AFTER = 16
 RETRYING = "retrying:"
-
-
-class Stopwatch:
-    """Seconds since `start`, none before it: waiting for a permit is not trying."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._started: float | None = None
-
-    def start(self) -> None:
-        self._started = self._clock.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return 0.0 if self._started is None else self._clock.monotonic() - self._started
 
 
 class Runner:
@@ -257,16 +240,17 @@ class Runner:
             text = clean(str(error), 300)
             raise Transient(f"{GIVE_UP_AFTER} windows failed one after another; the last: {text}")
 
-    async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: "Stopwatch") -> Outcome:
+    async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: Stopwatch) -> Outcome:
         tools, counters = self._tools, self.job.counters
         async with tools.permits.one(tools.options.max_wait, self._say):
+            # Waiting for a permit was not trying.
             watch.start()
             counter = self._family.calls if fetch.sends == 0 else "retries"
             setattr(counters, counter, getattr(counters, counter) + 1)
             return await self._family.perform(entry, fetch)
 
     def _count(self, entry: SeriesProgress, fetch: Fetch, outcome: Outcome) -> None:
-        entry.state = _newer(entry.state, outcome.state)
+        entry.state = entry.state.joined(outcome.state)
         counters, written = self.job.counters, outcome.written
         if written is not None:
             counters.rows_fetched += outcome.fetched
@@ -405,16 +389,3 @@ def _words(plan: Plan) -> str:
     if plan.lists:
         return f"plan: {counted(len(plan.lists), 'list')}, {counted(plan.metadata_requests, 'metadata request')}"
     return f"plan: {len(plan.series):,} series, {counted(plan.requests, 'request')}, {counted(plan.rows, 'row')}"
-
-
-def _newer(known: SeriesState, answered: SeriesState) -> SeriesState:
-    """Windows of one series run side by side, so an answer may carry an older view of its series."""
-    bars = [bar for bar in (known.last_bar, answered.last_bar) if bar is not None]
-    start = answered.history_start if answered.history_start is not None else known.history_start
-    return replace(
-        answered,
-        history_start=start,
-        last_bar=max(bars, default=None),
-        rows=max(known.rows, answered.rows),
-        has_constants=known.has_constants or answered.has_constants,
-    )

@@ -71,7 +71,7 @@ class Destination(NamedTuple):
 
 
 def _dump(url: str, target: Path, progress: Progress) -> None:
-    from core.stores.postgres import Address  # noqa: PLC0415
+    from core.stores.postgres_address import Address  # noqa: PLC0415
 
     program, address = shutil.which("pg_dump"), Address.parse(url)
     if program is None:

@@ -5,21 +5,18 @@ A series is written by one engine at a time: it holds a lease, and every transac
 
 import asyncio
 import random
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from core.datasets import SeriesKey
-from core.errors import ConfigError, StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
+from core.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
 from core.ledger import Book, Grant, Report
 from core.stores import Commit, Written, house_sql, lease_sql, quota_sql
 from core.stores.database import Database
@@ -27,8 +24,9 @@ from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
 from core.stores.migrate import check_current
 from core.stores.patience import Patience
+from core.stores.postgres_address import LOST, STATEMENT_SECONDS, Address, translated_error
 from core.stores.postgres_binary import pack
-from core.stores.postgres_connection import LOST, CommitUnknown, PostgresDatabase, connect
+from core.stores.postgres_connection import CommitUnknown, PostgresDatabase
 from core.stores.selection import find_series
 from core.stores.sql_store import SQLStore
 from core.text import clean, shown_url
@@ -42,17 +40,8 @@ CONNECTIONS = 4
 WINDOWS_TOGETHER = 8
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
-CONNECT_SECONDS = 10.0
 # Who leaves waits no longer than this for a server that is silent.
 LEAVE_SECONDS = 5.0
-STATEMENT_SECONDS = 300.0
-OLDEST_SERVER = 14
-SCHEMA = "tapewatch"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-# Conditions that pass, by their class: connection, resources, operator's intervention, read-only after a
-# failover, transactions that took too long, deadlock and serialization, lock timeout, trouble of the system below.
-_PASSING = ("08", "53", "57", "58", "25006", "25P03", "25P04", "40001", "40P01", "55P03")
-_REFUSED = ("28", "3D000", "42501", "0A000")
 _FAILED = (*LOST, asyncpg.PostgresError, OverflowError, UnicodeEncodeError)
 # What a connection that was kept says of itself: the database may be there for a new one.
 _STALE = (
@@ -62,39 +51,6 @@ _STALE = (
 # Of two transactions that wait for each other one is undone, and has its turn after the other.
 TURNS = 5
 TURN_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What a `postgresql://` URL says: `dsn` for the library, and what is ours."""
-
-    dsn: str
-    schema: str = SCHEMA
-    has_pooler: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """`?schema=NAME` is where our tables are, `?pooler=transaction` says that sessions do not last.
-
-        Raises ConfigError for other forms of them.
-        """
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:
-            raise ConfigError("--db: the address cannot be read; in a password write / as %2F, @ as %40") from error
-        given = dict(parse_qsl(parts.query, keep_blank_values=True))
-        schema, pooler = given.pop("schema", SCHEMA), given.pop("pooler", "")
-        if not _NAME.fullmatch(schema):
-            raise ConfigError(f"--db: schema={clean(schema)!r} is no name of letters, digits and _")
-        if pooler not in {"", "transaction"}:
-            raise ConfigError(f"--db: pooler={clean(pooler)!r}: write pooler=transaction, or leave it out")
-        if "," in parts.netloc:
-            # Of several hosts the one that takes writes is meant.
-            given.setdefault("target_session_attrs", "read-write")
-        return cls(urlunsplit(parts._replace(query=urlencode(given))), schema, bool(pooler))
-
-    def connect(self, patience: float | None = STATEMENT_SECONDS) -> Any:
-        return connect(self.dsn, has_pooler=self.has_pooler, timeout=CONNECT_SECONDS, patience=patience)
 
 
 class _Again(Exception):
@@ -422,17 +378,3 @@ def connected_database(url: str, patience: float | None = STATEMENT_SECONDS) -> 
         if connection is not None and not connection.is_closed():
             loop.run_until_complete(connection.close())
         loop.close()
-
-
-def translated_error(error: Exception, dsn: str) -> StoreError:
-    """The class that says who acts, with a text that holds no password."""
-    place = f"the database {urlsplit(dsn).hostname or 'on this host'}"
-    state = getattr(error, "sqlstate", None) or ""
-    words = clean(str(error), 300) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
-    if isinstance(error, asyncpg.InvalidCachedStatementError):
-        return StoreUnavailable(f"{place} has another schema than a moment ago: {words}")
-    if state.startswith(_REFUSED):
-        return StoreRefused(f"{place} refuses: {words}")
-    if state.startswith(_PASSING) or isinstance(error, LOST):
-        return StoreUnavailable(f"{place} cannot be used for now: {words}")
-    return StoreError(f"{place} failed: {words}")

@@ -6,39 +6,24 @@ works behind a pooler that hands out connections by transaction.
 
 import asyncio
 import re
-import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 
-from core.errors import ConfigError, LeaseLost, StoreBusy, StoreError
+from core.errors import LeaseLost, StoreBusy, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit
 from core.stores.database import Row, Values, places
 from core.stores.leases import LEASE_SECONDS
-from core.stores.postgres_binary import BEGIN, END, EPOCH_SECONDS, Bars, microseconds, pack_columns
+from core.stores.postgres_address import LOST
+from core.stores.postgres_binary import BEGIN, END, Bars, pack_columns
 from core.stores.schema import BOOKKEEPING, select_same, upsert_one, upsert_staged
-from core.text import clean
 
 T = TypeVar("T")
-# What a connection that is gone shows itself as.
-LOST = (
-    *(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError),
-    # No server of several takes writes; what the library knows of the schema is out of date.
-    asyncpg.InternalClientError,
-)
-# Of ours: a wrong address, or one that needs what the library or the server does not have.
-_MISTAKES = (
-    *(asyncpg.ClientConfigurationError, asyncpg.UnsupportedClientFeatureError),
-    *(asyncpg.UnsupportedServerFeatureError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
-)
-# The infinities of the database's times.
-FIRST, LAST = -(2**63), 2**63 - 1
 STREAMED_ROWS = 2_000
 # Fewer rows than this are written one by one: a staging table costs more.
 STAGED_FROM = 64
@@ -408,56 +393,3 @@ def _affected(status: str) -> int:
     """The number at the end of `INSERT 0 5`, `UPDATE 5`, `COPY 5`; 0 without one."""
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
-
-
-async def connect(dsn: str, *, has_pooler: bool, timeout: float, patience: float | None) -> asyncpg.Connection:
-    """A connection that speaks of times as UTC epoch seconds, as we do everywhere.
-
-    A statement may take `patience` seconds, None without end. Raises ConfigError for what no waiting makes better.
-    """
-    cached = 0 if has_pooler else 256
-    settings = {} if has_pooler else {"application_name": "tapewatch"}
-    try:
-        async with asyncio.timeout(timeout):
-            connection = await asyncpg.connect(
-                dsn, timeout=timeout, command_timeout=patience, statement_cache_size=cached, server_settings=settings
-            )
-            await _know_times(connection)
-    except (OSError, ValueError, asyncpg.InterfaceError) as error:
-        if words := _mistake(error, dsn):
-            raise ConfigError(f"the database's address: {words}") from error
-        raise
-    return connection
-
-
-async def _know_times(connection: asyncpg.Connection) -> None:
-    try:
-        await connection.set_type_codec(
-            "timestamptz", schema="pg_catalog", encoder=_to_native, decoder=_from_native, format="tuple"
-        )
-    except BaseException:
-        connection.terminate()
-        raise
-
-
-def _mistake(error: Exception, dsn: str) -> str:
-    """What is wrong with an address or the files that it names, in words; empty when it is the network's fault."""
-    if isinstance(error, FileNotFoundError) and not error.filename and not urlsplit(dsn).hostname:
-        return ""  # the socket of a server that is down
-    if isinstance(error, ssl.SSLCertVerificationError) or "rejected SSL upgrade" in str(error):
-        return f"no TLS as it is asked for: {clean(str(error), 200)}"
-    if isinstance(error, _MISTAKES) or getattr(error, "filename", None):
-        return clean(str(error), 200)
-    # Its text may be a piece of a password that was not escaped.
-    return "it cannot be read; in a password write / as %2F, @ as %40" if isinstance(error, ValueError) else ""
-
-
-def _to_native(seconds: int) -> tuple[int]:
-    [native] = microseconds([seconds])
-    if FIRST < native < LAST:
-        return (native,)
-    return (FIRST if native < 0 else LAST,)
-
-
-def _from_native(native: tuple[int]) -> int:
-    return native[0] // 1_000_000 + EPOCH_SECONDS

@@ -11,7 +11,8 @@ import asyncpg
 from core.errors import ConfigError, StoreBusy, StoreError
 from core.stores.database import Database
 from core.stores.migrate import Step, Upgraded, check, migrate, migrations, statements
-from core.stores.postgres import Address, connected_database
+from core.stores.postgres import connected_database
+from core.stores.postgres_address import Address
 from core.stores.postgres_connection import MIGRATION_LOCK_SECONDS
 from core.text import clean
 

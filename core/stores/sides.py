@@ -143,8 +143,8 @@ def _told(url: str, error: Exception) -> Exception:
     if is_postgres(url):
         import asyncpg  # noqa: PLC0415 - only where there is such a database
 
-        from core.stores.postgres import translated_error  # noqa: PLC0415
-        from core.stores.postgres_connection import LOST, CommitUnknown  # noqa: PLC0415
+        from core.stores.postgres_address import LOST, translated_error  # noqa: PLC0415
+        from core.stores.postgres_connection import CommitUnknown  # noqa: PLC0415
 
         if isinstance(error, CommitUnknown):
             return StoreError(f"{shown_url(url)} was lost in a COMMIT; run it again")

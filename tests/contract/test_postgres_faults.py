@@ -25,7 +25,7 @@ from core.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable,
 from core.events import AlertChanged
 from core.servers import PostgresOptions, PostgresServer, free_port, postgres
 from core.sources import Listing
-from core.stores import Written, patience, postgres_connection
+from core.stores import Written, patience, postgres_address, postgres_connection
 from core.stores import postgres as postgres_store
 from core.stores.catalog import ListingCommit
 from core.stores.database import Database
@@ -540,10 +540,8 @@ def fill(ballast: Path) -> None:
 async def test_a_server_that_is_silent_is_left_for_a_new_connection(
     postgres_store_url: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_store, "STATEMENT_SECONDS", 0.2)
-    monkeypatch.setattr(postgres_store, "CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(postgres_connection, "ROLLBACK_SECONDS", 0.2)
-    monkeypatch.setattr(PostgresStoreAddress, "connect", quick_connect)
+    monkeypatch.setattr(postgres_address.Address, "connect", quick_connect)
     async with opened(postgres_store_url, proxy) as rig:
         state = await series(rig.store)
         silence = proxy.add(Timeout())
@@ -555,11 +553,8 @@ async def test_a_server_that_is_silent_is_left_for_a_new_connection(
         assert rig.query("SELECT count(*), max(rows) FROM tapewatch.spot_ohlcv, tapewatch.series") == [(3, 3)]
 
 
-PostgresStoreAddress = postgres_store.Address
-
-
-def quick_connect(address: postgres_store.Address) -> Any:
-    return postgres_connection.connect(address.dsn, has_pooler=False, timeout=0.5, patience=0.2)
+def quick_connect(address: postgres_address.Address) -> Any:
+    return postgres_address.connect(address.dsn, has_pooler=False, timeout=0.5, patience=0.2)
 
 
 @pytest.mark.parametrize("toxic", [Latency(0.02), Bandwidth(200_000)], ids=["latency", "bandwidth"])
