@@ -7,7 +7,7 @@ split it, and costs one hop to the thread instead of one a statement.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from core.stores.patience import Patience
 
@@ -99,14 +99,21 @@ class Database(Protocol):
         ...
 
 
+class Together(NamedTuple):
+    """So many windows are one transaction at most, and so many of these are handed over at a time."""
+
+    windows: int
+    groups: int
+
+
 class Runs(Protocol):
     """Hands out connections: each piece of work gets one for itself. While the database is away it waits."""
 
     patience: Patience
-    lanes: int
-    """How many groups of windows are handed over at a time."""
-    windows_together: int
-    """How many windows are a group at most."""
+    new_windows: Together
+    """How windows are handed over of which nothing is stored."""
+    stored_windows: Together
+    """How others are: their bars are compared first."""
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from core.errors import StoreUnavailable, TapewatchError
@@ -22,50 +23,54 @@ class _Waiting:
 
 
 class Groups:
-    """Writes windows in as many lanes as `db` has, each series in one of them at a time.
+    """Writes windows in groups as `db` wants them, each series in one of them at a time.
 
-    None waits for others to come: a group is what is there.
+    None waits for others to come: a group is what is there, of windows that hold nothing yet or of others.
     """
 
     def __init__(self, db: Runs) -> None:
         self._db = db
         self._waiting: list[_Waiting] = []
         self._busy: set[int] = set()
-        self._at_work = 0
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._at_work: set[asyncio.Task[None]] = set()
 
     async def commit(self, commit: Commit) -> Written:
         """Once the window is durable. Raises what writing it raises; who stops waiting does not stop the writing."""
         waiting = _Waiting(commit, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        if self._at_work < self._db.lanes and (group := self._next()):
-            self._at_work += 1
-            lane = asyncio.create_task(self._work(group))
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+        self._begin()
         return await waiting.done
 
     async def close(self) -> None:
         """Everything that was handed in is written, or has failed."""
-        if self._lanes:
-            await asyncio.wait(self._lanes)
+        while self._at_work:
+            await asyncio.wait(self._at_work)
+
+    def _begin(self) -> None:
+        """Whatever can be written now: the series of a group are busy from now on."""
+        while group := self._next():
+            self._waiting = [waiting for waiting in self._waiting if waiting not in group]
+            self._busy |= {waiting.series for waiting in group}
+            work = asyncio.create_task(self._write(group))
+            self._at_work.add(work)
+            work.add_done_callback(partial(self._has_written, group))
 
     def _next(self) -> list[_Waiting]:
-        """The oldest windows that can be written now; their series are busy from now on."""
-        free = (waiting for waiting in self._waiting if waiting.series not in self._busy)
-        group = list(islice(free, self._db.windows_together))
-        self._waiting = [waiting for waiting in self._waiting if waiting not in group]
-        self._busy |= {waiting.series for waiting in group}
-        return group
+        """The oldest window that is not held up by another group, with others like it."""
+        free = [waiting for waiting in self._waiting if waiting.series not in self._busy]
+        if not free:
+            return []
+        is_first = free[0].commit.is_first
+        together = self._db.new_windows if is_first else self._db.stored_windows
+        if len(self._at_work) >= together.groups:
+            return []
+        return list(islice((waiting for waiting in free if waiting.commit.is_first == is_first), together.windows))
 
-    async def _work(self, group: list[_Waiting]) -> None:
-        try:
-            while group:
-                await self._write(group)
-                self._busy -= {waiting.series for waiting in group}
-                group = self._next()
-        finally:
-            self._at_work -= 1
+    def _has_written(self, group: Sequence[_Waiting], work: asyncio.Task[None]) -> None:
+        self._at_work.discard(work)
+        self._busy -= {waiting.series for waiting in group}
+        if not work.cancelled():
+            self._begin()
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         try:

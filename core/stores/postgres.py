@@ -19,7 +19,7 @@ from core.datasets import SeriesKey
 from core.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
 from core.ledger import Book, Grant, Report
 from core.stores import Commit, Written, house_sql, lease_sql, quota_sql
-from core.stores.database import Database
+from core.stores.database import Database, Together
 from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
 from core.stores.migrate import check_current
@@ -35,9 +35,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
-# Windows are written by one of them, so that each finds many that wait: a transaction and a COPY cost the server more
-# than the share of several pages in it.
-WINDOWS_TOGETHER = 8
+# New bars go through one connection, where many wait for it: a COPY of its own costs the server more than its share of
+# a page. Bars that are compared keep several busy.
+NEW_WINDOWS = Together(windows=8, groups=1)
+STORED_WINDOWS = Together(windows=4, groups=3)
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 # Who leaves waits no longer than this for a server that is silent.
@@ -143,7 +144,7 @@ class Pool:
         self.owner = owner
         self.patience = Patience()
         self.patience.hurry = self._hurry
-        self.lanes, self.windows_together = 1, WINDOWS_TOGETHER
+        self.new_windows, self.stored_windows = NEW_WINDOWS, STORED_WINDOWS
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()

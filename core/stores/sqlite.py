@@ -19,7 +19,7 @@ import aiosqlite
 from core.errors import StoreError, StoreRefused, StoreUnavailable
 from core.stores import sqlite_path
 from core.stores.copies import keep_before_migrating
-from core.stores.database import Database
+from core.stores.database import Database, Together
 from core.stores.migrate import Upgraded, check, check_current, migrate, pending
 from core.stores.patience import Patience
 from core.stores.sql_store import SQLStore
@@ -49,7 +49,7 @@ class _Connection(aiosqlite.Connection):
         super().__init__(partial(connect, path, uri=uri), 64)
         self.patience = Patience()
         # One group is being written, the next one waits on the thread already and not for a turn of the loop.
-        self.lanes, self.windows_together = 2, 4
+        self.new_windows = self.stored_windows = Together(windows=4, groups=2)
         self._file: _File | None = None
         self._is_broken = False
 
