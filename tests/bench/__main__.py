@@ -1,7 +1,8 @@
 """`make bench`: all benchmarks, as ratios of one run, into tests/bench/results.md and results.svg.
 
-A full run takes a little more than an hour on two cores that do nothing else. A part of it, or a smoke run, prints
-the same text and leaves the files alone.
+A full run takes a little more than an hour on two cores that do nothing else. What it measures is in the files after
+each experiment (measurements.json has every round). A part of it, or a smoke run, prints the same text and leaves the
+files alone, unless told to `--write`.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.servers import postgres
-from tests.bench import dashboard, report
+from tests.bench import dashboard, kept, report
 from tests.bench.contenders import PEERS, Job
 from tests.bench.databases import OPTIONS, Database, Postgres, SQLiteFile
 from tests.bench.experiments import EXPERIMENTS, SECTIONS, quick
@@ -89,25 +90,31 @@ def tell(line: str) -> None:
 def main(arguments: list[str]) -> int:
     given = parse(arguments)
     outcomes = []
+    is_written = given.is_full or (given.write and not given.quick)
     with Laboratory.opened() as laboratory:
         facts = report.facts(" ".join(["python -m tests.bench", *arguments]), laboratory.postgres.version())
         facts += ["A smoke run: every program works, and the figures mean nothing."] if given.quick else []
         for experiment in chosen(given):
             tell(experiment.title)
-            outcomes.append(laboratory.run(experiment, tell))
+            outcomes.append(replace(laboratory.run(experiment, tell), said_of=report.said_of()))
             tell("\n".join(report.about(outcomes[-1])))
+            if is_written:
+                kept.keep(outcomes[-1])
+                publish(facts)
     watched = dashboard.measure() if "dashboard" in given.only and not given.quick else []
-    publish(outcomes, facts, watched, is_written=given.is_full or given.write)
+    if is_written and watched:
+        kept.keep_dashboard(watched)
+        publish(facts)
+    print(report.markdown(outcomes, facts, watched, None))
     return int(any(outcome.failures for outcome in outcomes))
 
 
-def publish(outcomes: list[Outcome], facts: list[str], watched: list[str], *, is_written: bool) -> None:
+def publish(facts: list[str]) -> None:
+    """Write the files anew, of all that is kept."""
+    outcomes = kept.kept(EXPERIMENTS)
     charted = [outcome for outcome in outcomes if outcome.experiment.is_charted]
-    text = report.markdown(outcomes, facts, watched, CHART.name if charted and is_written else None)
-    print(text)
-    if is_written:
-        RESULTS.write_text(text)
-        CHART.write_text(report.svg(charted))
+    RESULTS.write_text(report.markdown(outcomes, facts, kept.kept_dashboard(), CHART.name if charted else None))
+    CHART.write_text(report.svg(charted))
 
 
 if __name__ == "__main__":

@@ -45,15 +45,20 @@ def capitalized(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
+def said_of() -> str:
+    """What is measured, and when."""
+    return f"{revision()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def facts(command: str, postgres_version: str) -> list[str]:
-    """Machine, versions, date and command."""
+    """The machine and versions, and the last command."""
     memory = psutil.virtual_memory().total / 2**30
     machine = f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
     settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
     ours = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}", f"PostgreSQL {postgres_version}"]
     ours += [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
     lines = [
-        f"`{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, of {revision()}.",
+        f"Last: `{command}`. What was measured when, and of which revision, stands with each experiment.",
         f"{machine}. {', '.join(ours)}. PostgreSQL waits for the disk (fsync and synchronous_commit on; {settings}).",
     ]
     return [*lines, *peer_versions()]
@@ -110,9 +115,9 @@ def about(outcome: Outcome) -> list[str]:
     """Size of the job, the table of contenders, and who failed."""
     experiment = outcome.experiment
     rows = experiment.pairs * experiment.pages * 2_000
-    intro = (
-        f"{rows:,} rows, series: {experiment.pairs}, pages of each: {experiment.pages}, rounds: {experiment.rounds}."
-    )
+    rounds = max(map(len, outcome.runs.values()), default=0)
+    intro = f"{rows:,} rows, series: {experiment.pairs}, pages of each: {experiment.pages}, rounds: {rounds}."
+    intro += f" Of {outcome.said_of}." if outcome.said_of else ""
     head = ["program", "rows/s", "ours / it", "CPU-s/Mrow", "of the server", "peak MB", "B/row"]
     body = table(head, [contender_row(outcome, contender) for contender in outcome.finished()])
     return [intro, body, *(f"{who.name} failed: {words}" for who, words in outcome.failures.items())]

@@ -92,11 +92,15 @@ class Verdict:
 
 @dataclass
 class Outcome:
-    """What the rounds of an experiment gave, by contender; `failures` has the words of those that failed."""
+    """What the rounds of an experiment gave, by contender; `failures` has the words of those that failed.
+
+    `said_of` is what was measured, and when.
+    """
 
     experiment: Experiment
     runs: dict[Contender, list[Measurement]] = field(default_factory=dict)
     failures: dict[Contender, str] = field(default_factory=dict)
+    said_of: str = ""
 
     def finished(self) -> list[Contender]:
         return [contender for contender in self.runs if contender not in self.failures]

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import kept, report
 from tests.bench.contenders import AGAIN, OURS, PEERS, Contender
 from tests.bench.experiments import EXPERIMENTS, SECTIONS
 from tests.bench.rounds import Goal, Measurement, Outcome, chains
@@ -51,6 +52,16 @@ def test_a_goal_over_what_failed_is_left_out_and_the_failure_told() -> None:
 def test_the_chart_has_a_bar_for_each_contender() -> None:
     background = 1
     assert report.svg([outcome(1, 1)]).count("<rect") == background + len(EXPERIMENT.contenders)
+
+
+def test_what_was_measured_is_kept_until_it_is_measured_anew(tmp_path: Path) -> None:
+    place, other = tmp_path / "kept.json", replace(EXPERIMENT, title="another")
+    first, second = replace(outcome(1, 2), said_of="revision 1"), replace(outcome(3, 4), said_of="revision 2")
+    kept.keep(first, place)
+    kept.keep(replace(second, experiment=other), place)
+    assert kept.kept([EXPERIMENT, other], place) == [first, replace(second, experiment=other)]
+    kept.keep(second, place)
+    assert kept.kept([EXPERIMENT], place) == [second]
 
 
 @pytest.mark.slow
