@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.servers import postgres
@@ -89,14 +90,15 @@ def tell(line: str) -> None:
 
 def main(arguments: list[str]) -> int:
     given = parse(arguments)
-    outcomes = []
+    outcomes, revision = [], report.revision()
     is_written = given.is_full or (given.write and not given.quick)
     with Laboratory.opened() as laboratory:
         facts = report.facts(" ".join(["python -m tests.bench", *arguments]), laboratory.postgres.version())
         facts += ["A smoke run: every program works, and the figures mean nothing."] if given.quick else []
         for experiment in chosen(given):
             tell(experiment.title)
-            outcomes.append(replace(laboratory.run(experiment, tell), said_of=report.said_of()))
+            said_of = f"{revision}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+            outcomes.append(replace(laboratory.run(experiment, tell), said_of=said_of))
             tell("\n".join(report.about(outcomes[-1])))
             if is_written:
                 kept.keep(outcomes[-1])

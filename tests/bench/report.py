@@ -8,7 +8,6 @@ import sqlite3
 import statistics
 import subprocess
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
@@ -43,11 +42,6 @@ def markdown(outcomes: Sequence[Outcome], facts: Sequence[str], extra: Sequence[
 
 def capitalized(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def said_of() -> str:
-    """What is measured, and when."""
-    return f"{revision()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def facts(command: str, postgres_version: str) -> list[str]:
