@@ -34,7 +34,8 @@ class Commit:
     later request is not overwritten. `known_at` is the answer's server time in UTC epoch seconds; bars that
     begin at or after `settled_before` are too young to count as final; FINAL says that all are. `is_page` says that
     the newest bars were read as a full page, `audits` that the window belongs to the rolling audit; `accepted`
-    are records of the quarantine that turn out to be right; `packed` is what the store itself made of `rows`.
+    are records of the quarantine that turn out to be right; `packed` and `packed_columns` are what the store itself
+    made of `rows`.
     """
 
     series: SeriesState
@@ -57,6 +58,7 @@ class Commit:
     audits: bool = False
     accepted: Sequence[int] = ()
     packed: Sequence[bytearray] = ()
+    packed_columns: Sequence[bytes] = ()
 
     def halves(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, ...]]]:
         """Of ascending `rows` those of closed bars, and those of running ones."""

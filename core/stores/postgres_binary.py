@@ -61,14 +61,16 @@ class Bars(NamedTuple):
 
 
 def pack(commit: Commit) -> Commit:
-    """With its rows packed, if they seem to be new: at once, while the processor has them at hand.
+    """With its rows packed, or by columns if they seem to be stored: at once, while the processor has them at hand.
 
     On the thread that writes them, a moment later, it takes twice as long.
     """
-    if not commit.rows or not commit.is_first:
+    if not commit.rows:
         return commit
     try:
-        return replace(commit, packed=Bars(commit, commit.rows).packed())
+        if commit.is_first:
+            return replace(commit, packed=Bars(commit, commit.rows).packed())
+        return replace(commit, packed_columns=tuple(pack_columns(commit)))
     except struct.error:
         return commit
 

@@ -253,7 +253,8 @@ class PostgresDatabase:
         query = select_same(commit.dataset, commit.columns)
         where = (commit.series.id, *commit.window)
         try:
-            return bool(self.execute(query, (*pack_columns(commit), *where)).fetchone()[0])
+            columns = commit.packed_columns or pack_columns(commit)
+            return bool(self.execute(query, (*columns, *where)).fetchone()[0])
         except struct.error:
             return False
 

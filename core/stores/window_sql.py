@@ -81,7 +81,9 @@ def _write_answer(db: Database, commit: Commit, around: Around, extensions: list
     passed_over = _passed_over(db, commit)
     if commit.covered:
         for answered in subtract([commit.covered], [] if commit.is_last else passed_over):
-            _write_widened(db, commit, answered, counts["inserted"])
+            # Of what was answered with the same groups before, none comes only now.
+            if subtract([answered], around.coverage):
+                _write_widened(db, commit, answered, counts["inserted"])
             _cover(db, commit, around, answered, extensions)
         _write_unsettled(db, commit, commit.covered, passed_over, around.unsettled)
     if around.has_failed:
