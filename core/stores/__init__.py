@@ -66,6 +66,11 @@ class Commit:
         return rows[:split], rows[split:]
 
     @property
+    def is_closed(self) -> bool:
+        """Whether there are rows, and all are closed bars."""
+        return bool(self.rows) and self.rows[-1][0] < self.closed_before
+
+    @property
     def is_first(self) -> bool:
         """Whether nothing of the window had been answered when it was asked for."""
         window = self.window

@@ -15,6 +15,7 @@ from core.stores.window_sql import write_windows
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     commit: Commit
+    is_first: bool
     done: "asyncio.Future[Written]"
 
     @property
@@ -36,7 +37,7 @@ class Groups:
 
     async def commit(self, commit: Commit) -> Written:
         """Once the window is durable. Raises what writing it raises; who stops waiting does not stop the writing."""
-        waiting = _Waiting(commit, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(commit, commit.is_first, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._begin()
         return await waiting.done
@@ -60,11 +61,11 @@ class Groups:
         free = [waiting for waiting in self._waiting if waiting.series not in self._busy]
         if not free:
             return []
-        is_first = free[0].commit.is_first
+        is_first = free[0].is_first
         together = self._db.new_windows if is_first else self._db.stored_windows
         if len(self._at_work) >= together.groups:
             return []
-        return list(islice((waiting for waiting in free if waiting.commit.is_first == is_first), together.windows))
+        return list(islice((waiting for waiting in free if waiting.is_first == is_first), together.windows))
 
     def _has_written(self, group: Sequence[_Waiting], work: asyncio.Task[None]) -> None:
         self._at_work.discard(work)

@@ -70,7 +70,8 @@ def pack(commit: Commit) -> Commit:
     try:
         if commit.is_first:
             return replace(commit, packed=Bars(commit, commit.rows).packed())
-        return replace(commit, packed_columns=tuple(pack_columns(commit)))
+        # Only closed bars are compared by the database.
+        return replace(commit, packed_columns=tuple(pack_columns(commit)) if commit.is_closed else ())
     except struct.error:
         return commit
 

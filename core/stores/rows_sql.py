@@ -23,7 +23,7 @@ def write_rows(db: Database, commit: Commit, *, are_new: bool) -> dict[str, int]
         db.write_bars(commit, commit.rows, is_new=True)
         return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
     db.flush_bars()
-    if _are_closed(commit) and db.has_bars(commit):
+    if commit.is_closed and db.has_bars(commit):
         return {"inserted": 0, "updated": 0, "unchanged": len(commit.rows), "restated": 0}
     query = select_range(commit.dataset.name, commit.columns)
     stored = {row[0]: row for row in db.execute(query, (commit.series.id, *commit.window))}
@@ -43,10 +43,6 @@ def write_rows(db: Database, commit: Commit, *, are_new: bool) -> dict[str, int]
     updated = len(changed) + _fill(db, commit, older)
     unchanged = len(commit.rows) - len(fresh) - updated
     return {"inserted": len(fresh), "updated": updated, "unchanged": unchanged, "restated": restated}
-
-
-def _are_closed(commit: Commit) -> bool:
-    return bool(commit.rows) and _closed(commit, commit.rows[-1])
 
 
 def _fill(db: Database, commit: Commit, rows: Sequence[tuple[Any, ...]]) -> int:
