@@ -171,7 +171,7 @@ def _constants(dataset: Dataset, key: SeriesKey, groups: Sequence[str], body: by
     """
     row = first_row(body)
     symbol, mapped = row.get("INSTRUMENT"), row.get("MAPPED_INSTRUMENT")
-    if key.instrument not in {symbol, mapped} or row.get("MARKET", key.market) != key.market:
+    if key.instrument not in (symbol, mapped) or row.get("MARKET", key.market) != key.market:
         return {}
     names = {"exchange_symbol": symbol, "instrument": mapped}
     found: dict[str, Any] = {name: text for name, text in names.items() if isinstance(text, str) and is_name(text)}

@@ -28,6 +28,7 @@ from tests.fakes import VirtualClock
 from tests.mutation import NOW, Asked, adds_up, is_valid, right_pages, wounded
 from tests.stores import rounds
 
+OF_ANY_TYPE = ({"A": 1}, [], [[{}]], "", "a\0b", None, True, -1, 0.5, 2**70)
 DATE = "Sun, 15 Jun 2025 18:00:00 GMT"
 
 
@@ -87,6 +88,13 @@ def test_wounded_pages_crash_nothing_and_bring_nothing_in(pages: list[Asked], se
     assert min(fates[fate] for fate in ("refused", "partly", "accepted")) > 100, fates
 
 
+def with_first(body: bytes, field: str, value: object) -> bytes:
+    """`body` with another value in one field of its first row."""
+    answer = json.loads(body)
+    answer["Data"][0][field] = value
+    return json.dumps(answer).encode()
+
+
 class Canned(CoinDeskSource):
     """The vendor's client, with the answer given instead of fetched."""
 
@@ -98,6 +106,18 @@ class Canned(CoinDeskSource):
         answer = Answer(200, {"Date": DATE, "X-RateLimit-Limit": "0"}, self.body)
         self._learn(answer)
         return answer
+
+
+async def test_a_value_of_any_type_in_any_field_of_the_first_row_crashes_nothing(pages: list[Asked]) -> None:
+    source = Canned(VirtualClock(NOW))
+    for asked in pages:
+        for field in json.loads(asked.body)["Data"][0]:
+            for value in OF_ANY_TYPE:
+                source.body = with_first(asked.body, field, value)
+                page = await source.history(asked.dataset, asked.key, asked.window, asked.groups)
+                kinds = {column.name: column.kind for column in asked.dataset.constants}
+                told = page.constants()
+                assert all(type(told[name]) is kind for name, kind in kinds.items() if name in told), source.body
 
 
 class Ledger:
