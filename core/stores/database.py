@@ -79,8 +79,8 @@ class Database(Protocol):
         """Write what waits; call it before bars are read or changed."""
         ...
 
-    def has_bars(self, commit: "Commit") -> bool:
-        """Whether all bars of `commit` are stored, closed, with the same values. False also where that is not sure.
+    def has_bars(self, commits: "Sequence[Commit]") -> list[bool]:
+        """Of each, whether all its bars are stored, closed, with the same values. False also where that is not sure.
 
         The database compares: reading what is stored costs more than decoding the answer.
         """
@@ -110,10 +110,8 @@ class Runs(Protocol):
     """Hands out connections: each piece of work gets one for itself. While the database is away it waits."""
 
     patience: Patience
-    new_windows: Together
-    """How windows are handed over of which nothing is stored."""
-    stored_windows: Together
-    """How others are: their bars are compared first."""
+    together: Together
+    """How answered windows are handed over."""
 
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(connection, *args)` on the connection's thread. Raises StoreError for what the database raises."""

@@ -15,7 +15,6 @@ from core.stores.window_sql import write_windows
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     commit: Commit
-    is_first: bool
     done: "asyncio.Future[Written]"
 
     @property
@@ -26,7 +25,7 @@ class _Waiting:
 class Groups:
     """Writes windows in groups as `db` wants them, each series in one of them at a time.
 
-    None waits for others to come: a group is what is there, of windows that hold nothing yet or of others.
+    None waits for others to come: a group is what is there.
     """
 
     def __init__(self, db: Runs) -> None:
@@ -37,7 +36,7 @@ class Groups:
 
     async def commit(self, commit: Commit) -> Written:
         """Once the window is durable. Raises what writing it raises; who stops waiting does not stop the writing."""
-        waiting = _Waiting(commit, commit.is_first, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(commit, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._begin()
         return await waiting.done
@@ -57,15 +56,11 @@ class Groups:
             work.add_done_callback(partial(self._has_written, group))
 
     def _next(self) -> list[_Waiting]:
-        """The oldest window that is not held up by another group, with others like it."""
-        free = [waiting for waiting in self._waiting if waiting.series not in self._busy]
-        if not free:
+        """The oldest windows that are not held up by another group, if another one may be at work."""
+        if len(self._at_work) >= self._db.together.groups:
             return []
-        is_first = free[0].is_first
-        together = self._db.new_windows if is_first else self._db.stored_windows
-        if len(self._at_work) >= together.groups:
-            return []
-        return list(islice((waiting for waiting in free if waiting.is_first == is_first), together.windows))
+        free = (waiting for waiting in self._waiting if waiting.series not in self._busy)
+        return list(islice(free, self._db.together.windows))
 
     def _has_written(self, group: Sequence[_Waiting], work: asyncio.Task[None]) -> None:
         self._at_work.discard(work)

@@ -35,10 +35,9 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Wall = Callable[[], float]
 CONNECTIONS = 4
-# New bars go through one connection, where many wait for it: a COPY of its own costs the server more than its share of
-# a page. Bars that are compared keep several busy.
-NEW_WINDOWS = Together(windows=8, groups=1)
-STORED_WINDOWS = Together(windows=4, groups=3)
+# Bars go through one connection, where many wait for it: a COPY or a comparison of its own costs more than its share of
+# a page, on the server and in threads that take Python's lock from each other.
+TOGETHER = Together(windows=8, groups=1)
 # No lease has it, so that commits of a series that was lost are refused.
 LOST_EPOCH = 0
 # Who leaves waits no longer than this for a server that is silent.
@@ -144,7 +143,7 @@ class Pool:
         self.owner = owner
         self.patience = Patience()
         self.patience.hurry = self._hurry
-        self.new_windows, self.stored_windows = NEW_WINDOWS, STORED_WINDOWS
+        self.together = TOGETHER
         self.epochs: dict[int, int] = {}
         self._lines = [_Line(address, owner, self.epochs) for _ in range(connections)]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()

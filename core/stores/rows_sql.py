@@ -11,20 +11,27 @@ from core.stores.database import Database
 from core.stores.schema import group_names, select_range, touch
 from core.windows import Window
 
+NONE = {"inserted": 0, "updated": 0, "unchanged": 0, "restated": 0}
 WIDENED = (
     "INSERT INTO widened VALUES (?, ?, ?, ?, ?) "
     'ON CONFLICT (series_id, groups, start, at) DO UPDATE SET "end" = greatest(widened."end", excluded."end")'
 )
 
 
-def write_rows(db: Database, commit: Commit, *, are_new: bool) -> dict[str, int]:
-    """How many were inserted, updated, unchanged and restated; `are_new` says that the window holds none yet."""
-    if are_new:
-        db.write_bars(commit, commit.rows, is_new=True)
-        return {"inserted": len(commit.rows), "updated": 0, "unchanged": 0, "restated": 0}
+def write_new(db: Database, commit: Commit) -> dict[str, int]:
+    """The rows of a window that holds none yet; how many were inserted, updated, unchanged and restated."""
+    db.write_bars(commit, commit.rows, is_new=True)
+    return {**NONE, "inserted": len(commit.rows)}
+
+
+def repeat_rows(commit: Commit) -> dict[str, int]:
+    """As `write_new`, of rows that are all stored as they are, which leaves nothing to write."""
+    return {**NONE, "unchanged": len(commit.rows)}
+
+
+def merge_rows(db: Database, commit: Commit) -> dict[str, int]:
+    """As `write_new`, of a window that may hold any."""
     db.flush_bars()
-    if commit.is_closed and db.has_bars(commit):
-        return {"inserted": 0, "updated": 0, "unchanged": len(commit.rows), "restated": 0}
     query = select_range(commit.dataset.name, commit.columns)
     stored = {row[0]: row for row in db.execute(query, (commit.series.id, *commit.window))}
     unequal = [row for row in commit.rows if stored.get(row[0], ())[:-2] != row]

@@ -49,7 +49,7 @@ class _Connection(aiosqlite.Connection):
         super().__init__(partial(connect, path, uri=uri), 64)
         self.patience = Patience()
         # One group is being written, the next one waits on the thread already and not for a turn of the loop.
-        self.new_windows = self.stored_windows = Together(windows=4, groups=2)
+        self.together = Together(windows=4, groups=2)
         self._file: _File | None = None
         self._is_broken = False
 

@@ -69,7 +69,10 @@ class SQLiteDatabase(sqlite3.Connection):
     def flush_bars(self) -> None:
         """Nothing waits."""
 
-    def has_bars(self, commit: Commit) -> bool:
+    def has_bars(self, commits: Sequence[Commit]) -> list[bool]:
+        return [self._has_all(commit) for commit in commits]
+
+    def _has_all(self, commit: Commit) -> bool:
         return all(
             self.execute(
                 count_same(commit.dataset.name, commit.columns, len(part)),

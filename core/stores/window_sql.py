@@ -12,7 +12,7 @@ from core.stores import Commit, Written
 from core.stores.database import Database
 from core.stores.gap_sql import read_gaps, replace_gaps, settle_start
 from core.stores.quarantine_sql import storable
-from core.stores.rows_sql import WIDENED, covered_in, write_rows
+from core.stores.rows_sql import WIDENED, covered_in, merge_rows, repeat_rows, write_new
 from core.windows import Window, intersect, merge, subtract
 
 LATEST = 2**62
@@ -31,10 +31,12 @@ Extension = tuple[int, str, int, int, int]
 class Around:
     """What is stored in and beside a window. Of a new history that is nothing but the coverage beside it.
 
-    `coverage` is what was answered with the same groups.
+    It `has_same` when its bars are those of the answer, and closed; `coverage` is what was answered with the same
+    groups.
     """
 
     has_bars: bool = False
+    has_same: bool = False
     has_failed: bool = False
     has_gaps: bool = False
     coverage: list[Window] = field(default_factory=list)
@@ -74,7 +76,7 @@ def _write_batch(db: Database, commits: Sequence[Commit]) -> list[Written]:
 def _write_answer(db: Database, commit: Commit, around: Around, extensions: list[Extension]) -> dict[str, int]:
     """All but what `extensions` says and the figures of the series; how many rows were what."""
     failpoint("tx_begin")
-    counts = write_rows(db, commit, are_new=not around.has_bars)
+    counts = _write_rows(db, commit, around)
     failpoint("tx_rows")
     quarantined = _write_quarantine(db, commit)
     failpoint("tx_quarantine")
@@ -93,6 +95,12 @@ def _write_answer(db: Database, commit: Commit, around: Around, extensions: list
     return {**counts, "quarantined": quarantined}
 
 
+def _write_rows(db: Database, commit: Commit, around: Around) -> dict[str, int]:
+    if around.has_same:
+        return repeat_rows(commit)
+    return merge_rows(db, commit) if around.has_bars else write_new(db, commit)
+
+
 def look_around(db: Database, commits: Sequence[Commit]) -> list[Around]:
     """One statement for all of it, whatever the windows are of."""
     arounds = [Around() for _ in commits]
@@ -103,7 +111,18 @@ def look_around(db: Database, commits: Sequence[Commit]) -> list[Around]:
             getattr(arounds[at], kind).append(Window(*part))
         else:
             setattr(arounds[at], f"has_{kind}", True)
+    _compare(db, commits, arounds)
     return arounds
+
+
+def _compare(db: Database, commits: Sequence[Commit], arounds: Sequence[Around]) -> None:
+    """Only closed bars: a running one is confirmed by who repeats it."""
+    pairs = [pair for pair in zip(commits, arounds, strict=True) if pair[1].has_bars and pair[0].is_closed]
+    if not pairs:
+        return
+    db.flush_bars()
+    for (_, around), is_same in zip(pairs, db.has_bars([commit for commit, _ in pairs]), strict=True):
+        around.has_same = is_same
 
 
 def _looks(at: int, commit: Commit) -> str:

@@ -300,7 +300,8 @@ async def test_a_value_that_no_column_holds_is_refused_with_its_whole_window(ben
 
 
 async def has_bars(bench: Bench, commit: Commit) -> bool:
-    return await bench.store._db.run(lambda db: db.has_bars(commit))
+    [has_bars] = await bench.store._db.run(lambda db: db.has_bars([commit]))
+    return has_bars
 
 
 async def test_bars_are_had_when_they_are_stored_closed_and_just_as_they_are(bench: Bench) -> None:
