@@ -14,6 +14,8 @@ from typing import Any
 from core.errors import ConfigError
 
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+# Textual handles these from its start on, and goes on doing so when it has ended.
+_OF_TEXTUAL = (signal.SIGTSTP, signal.SIGCONT)
 GRACE_SECONDS = 4.0
 Settings = list[Any]
 _MODES_OFF = (
@@ -53,7 +55,7 @@ def leaving_in_order(leave: Callable[[int], None]) -> Iterator[None]:
     `leave` must only schedule. A terminal that has stopped reading can block the event loop for good, so
     the process ends after a grace period whether or not anything was able to run.
     """
-    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    before = {number: signal.getsignal(number) for number in (*EXIT_CODES, *_OF_TEXTUAL)}
     settings = _terminal_settings()
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from tui.app import describe_failure
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import asyncio, sys
+import asyncio, os, signal, sys
 from dashboard_fakes import FakeEngine, make_busy
 from tui import app as dashboard
 if "crash" in sys.argv:
@@ -25,8 +25,17 @@ if "crash" in sys.argv:
         raise KeyError("no such thing")
     dashboard.Dashboard.flush = broken
 engine = make_busy(FakeEngine())
-sys.exit(dashboard.run_dashboard(engine.connect, dashboard.DashboardOptions()))
+code = dashboard.run_dashboard(engine.connect, dashboard.DashboardOptions())
+async def go_on():
+    os.kill(os.getpid(), signal.SIGCONT)
+    await asyncio.sleep(0)
+if "goes on" in sys.argv:
+    asyncio.run(go_on())
+sys.exit(code)
 """
+
+
+CTRL_C = b"\x03"
 
 
 class Terminal:
@@ -71,6 +80,8 @@ class Terminal:
             self._read(0.05)
         while self._read(0.05):
             pass
+        if self.process.poll() is None:
+            self.process.kill()
         code = self.process.wait(5)
         os.close(self.master)
         return code
@@ -84,6 +95,14 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals, code: int) -> 
     assert seat.end() == code
     for mode in (b"?1049l", b"?25h", b"?1000l", b"?2004l"):
         assert b"\x1b[" + mode in seat.output
+
+
+def test_who_goes_on_after_the_dashboard_is_not_held_by_it() -> None:
+    """A shell that hangs up continues its processes first: Textual took that as the end of a Ctrl-Z, and read on."""
+    seat = Terminal("goes on")
+    seat.read_until(b"j-0004")
+    os.write(seat.master, CTRL_C)
+    assert seat.end() == 0
 
 
 def test_a_terminal_that_stops_reading_does_not_keep_the_process() -> None:
