@@ -7,13 +7,16 @@ works behind a pooler that hands out connections by transaction.
 import asyncio
 import re
 import struct
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
+from core.datasets import Dataset
 from core.errors import LeaseLost, StoreBusy, StoreError
 from core.failpoints import failpoint
 from core.stores import Commit
@@ -250,15 +253,14 @@ class PostgresDatabase:
                 self._copy_packed(table, columns, packed, sum(len(page.rows) for page in pages))
 
     def has_bars(self, commits: Sequence[Commit]) -> list[bool]:
-        """One statement for all of them: on a network each takes its time, and each waits for Python's lock."""
-        questions: list[str] = []
-        values: list[Any] = []
+        """One statement for all of a kind: on a network each takes its time, and each waits for Python's lock."""
+        kinds: defaultdict[tuple[Dataset, tuple[str, ...]], list[Row]] = defaultdict(list)
         for at, commit in enumerate(commits):
             with suppress(struct.error):
-                values += (*(commit.packed_columns or pack_columns(commit)), commit.series.id, *commit.window)
-                questions.append(f"SELECT {at} AS at, ({select_same(commit.dataset, commit.columns)}) AS are_same")
-        query = f"SELECT at FROM ({' UNION ALL '.join(questions)}) AS compared WHERE are_same"
-        same = {at for (at,) in self.execute(query, values)} if questions else set()
+                columns = commit.packed_columns or pack_columns(commit)
+                kinds[commit.dataset, commit.columns].append((at, commit.series.id, *commit.window, *columns))
+        answers = (self.execute(select_same(*kind, len(rows)), list(chain(*rows))) for kind, rows in kinds.items())
+        same = {at for (at,) in chain(*answers)}
         return [at in same for at in range(len(commits))]
 
     def prepare_to_migrate(self) -> None:

@@ -249,18 +249,25 @@ def count_same(table: str, columns: tuple[str, ...], rows: int) -> str:
 
 
 @lru_cache(maxsize=32)
-def select_same(dataset: Dataset, columns: tuple[str, ...]) -> str:
-    """Whether bars in PostgreSQL are closed and, column by column, the bytes given for ts and `columns`.
+def select_same(dataset: Dataset, columns: tuple[str, ...], windows: int) -> str:
+    """Which of so many windows in PostgreSQL have just these bars, closed: the bytes given for ts and `columns`.
 
-    Each is what the values' own send function gives, joined, MISSING where there is none; the series, start and end
-    come last.
+    Each is its number, which is what comes back, the series, start and end, then of each column what the values' own
+    send function gives, joined, MISSING where there is none.
     """
     send: dict[Kind, str] = {float: "float8send", int: "int8send"}
     kinds = zip(columns, column_kinds(dataset, columns), strict=True)
     values = [f"{send[kind]}(coalesce({name}, '{MISSING[kind]}'))" for name, kind in kinds]
-    same = " AND ".join(f"string_agg({value}, '') = ?" for value in ("timestamptz_send(ts)", *values))
-    names = ", ".join(("closed", "ts", *columns))
+    bytes_of = ["timestamptz_send(ts)", *values]
+    same = " AND ".join(f"string_agg({value}, '') = given.bytes_{at}" for at, value in enumerate(bytes_of))
+    types = ["integer", "integer", "timestamptz", "timestamptz", *["bytea"] * len(bytes_of)]
+    # The first row says of what types all are.
+    first = ", ".join(f"CAST(? AS {kind})" for kind in types)
+    others = [f", {value_rows(len(types), windows - 1)}"] if windows > 1 else []
+    names = ", ".join(f"bytes_{at}" for at in range(len(bytes_of)))
     return (
-        f"SELECT bool_and(closed) AND {same} FROM (SELECT {names} FROM {dataset.name} "
-        "WHERE series_id = ? AND ts >= ? AND ts < ? ORDER BY ts) AS stored"
+        f"SELECT at FROM (VALUES ({first}){''.join(others)}) AS given (at, series, since, until, {names}) "
+        f"WHERE (SELECT bool_and(closed) AND {same} FROM (SELECT {', '.join(('closed', 'ts', *columns))} "
+        f"FROM {dataset.name} WHERE series_id = given.series AND ts >= given.since AND ts < given.until ORDER BY ts) "
+        "AS stored)"
     )

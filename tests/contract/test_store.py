@@ -323,6 +323,19 @@ async def test_bars_are_had_when_they_are_stored_closed_and_just_as_they_are(ben
     assert await has_bars(bench, replace(commit, rows=rows[1:], window=Window(60, 180)))
 
 
+async def test_of_windows_that_are_compared_together_each_is_answered_for_itself(bench: Bench) -> None:
+    commits = []
+    for name, groups in (("A-USD", WIDE), ("B-USD", SPOT_OHLCV.groups), ("C-USD", WIDE), ("D-USD", WIDE)):
+        state = await series(bench.store, KEY._replace(instrument=name))
+        rows = [(ts, *(each + ts for each in values(groups))) for ts in (0, 60, 120)]
+        commits.append(answer(state, groups=groups, rows=rows))
+        await bench.store.commit(commits[-1])
+    [(start, *first), *rest] = commits[2].rows
+    commits[2] = replace(commits[2], rows=[(start, first[0] + 1, *first[1:]), *rest])
+    found = await bench.store._db.run(lambda db: db.has_bars([*commits, commits[0]]))
+    assert found == [True, True, False, True, True]
+
+
 async def test_running_bars_are_not_had(bench: Bench) -> None:
     state = await series(bench.store)
     commit = answer(state, closed_before=120)
