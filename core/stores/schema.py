@@ -248,7 +248,7 @@ def count_same(table: str, columns: tuple[str, ...], rows: int) -> str:
     )
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def select_same(dataset: Dataset, columns: tuple[str, ...], windows: int) -> str:
     """Which of so many windows in PostgreSQL have just these bars, closed: the bytes given for ts and `columns`.
 
@@ -263,10 +263,10 @@ def select_same(dataset: Dataset, columns: tuple[str, ...], windows: int) -> str
     types = ["integer", "integer", "timestamptz", "timestamptz", *["bytea"] * len(bytes_of)]
     # The first row says of what types all are.
     first = ", ".join(f"CAST(? AS {kind})" for kind in types)
-    others = [f", {value_rows(len(types), windows - 1)}"] if windows > 1 else []
+    rows = ", ".join(filter(None, (f"({first})", value_rows(len(types), windows - 1))))
     names = ", ".join(f"bytes_{at}" for at in range(len(bytes_of)))
     return (
-        f"SELECT at FROM (VALUES ({first}){''.join(others)}) AS given (at, series, since, until, {names}) "
+        f"SELECT at FROM (VALUES {rows}) AS given (at, series, since, until, {names}) "
         f"WHERE (SELECT bool_and(closed) AND {same} FROM (SELECT {', '.join(('closed', 'ts', *columns))} "
         f"FROM {dataset.name} WHERE series_id = given.series AND ts >= given.since AND ts < given.until ORDER BY ts) "
         "AS stored)"

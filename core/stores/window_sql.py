@@ -67,6 +67,7 @@ def _batches(commits: Sequence[Commit]) -> Iterator[list[Commit]]:
 
 def _write_batch(db: Database, commits: Sequence[Commit]) -> list[Written]:
     arounds = look_around(db, commits)
+    _compare(db, commits, arounds)
     extensions: list[Extension] = []
     counts = [_write_answer(db, *pair, extensions) for pair in zip(commits, arounds, strict=True)]
     _extend(db, extensions)
@@ -111,7 +112,6 @@ def look_around(db: Database, commits: Sequence[Commit]) -> list[Around]:
             getattr(arounds[at], kind).append(Window(*part))
         else:
             setattr(arounds[at], f"has_{kind}", True)
-    _compare(db, commits, arounds)
     return arounds
 
 

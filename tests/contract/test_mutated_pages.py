@@ -111,11 +111,11 @@ class Canned(CoinDeskSource):
 async def test_a_value_of_any_type_in_any_field_of_the_first_row_crashes_nothing(pages: list[Asked]) -> None:
     source = Canned(VirtualClock(NOW))
     for asked in pages:
+        kinds = {column.name: column.kind for column in asked.dataset.constants}
         for field in json.loads(asked.body)["Data"][0]:
             for value in OF_ANY_TYPE:
                 source.body = with_first(asked.body, field, value)
                 page = await source.history(asked.dataset, asked.key, asked.window, asked.groups)
-                kinds = {column.name: column.kind for column in asked.dataset.constants}
                 told = page.constants()
                 assert all(type(told[name]) is kind for name, kind in kinds.items() if name in told), source.body
 

@@ -15,6 +15,7 @@ from tui import terminal
 from tui.app import describe_failure
 
 ROOT = Path(__file__).parents[2]
+CTRL_C = b"\x03"
 PROGRAM = """
 import asyncio, os, signal, sys
 from dashboard_fakes import FakeEngine, make_busy
@@ -33,9 +34,6 @@ if "goes on" in sys.argv:
     asyncio.run(go_on())
 sys.exit(code)
 """
-
-
-CTRL_C = b"\x03"
 
 
 class Terminal:
