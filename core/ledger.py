@@ -16,7 +16,7 @@ from core.limits import Figures, Limit
 
 # An engine that was not heard of for so long has nothing out any more: it tells more often than that.
 CLAIM_SECONDS = 20.0
-# A call that ended without an answer may have been counted: by then answers are of calls that were sent after it.
+# A call that ended without an answer may have been counted: answers heard so much later are of calls sent after it.
 LOST_SECONDS = 10.0
 # Figures that look older than the newest are believed after all: the account may have been given more.
 DOUBTED_SECONDS = 60.0
@@ -73,7 +73,8 @@ class Claim:
 class Account:
     """`limits` are as the newest answer told; `claims` what each engine has out; `lost` what ended without an answer.
 
-    An account whose answers tell no limits is `silent`: nothing holds its calls back.
+    What was lost counts until an answer that knows of it, or else in every window that had begun by then. An account
+    whose answers tell no limits is `silent`: nothing holds its calls back.
     """
 
     limits: dict[int, Limit] = field(default_factory=dict)
@@ -86,12 +87,15 @@ class Account:
     def exchange(self, engine: str, report: Report, wanted: int, now: float) -> Grant:
         """Take the report of `engine` and give it a part of what is left; all it has out counts from now on."""
         self._roll(now)
-        self.claims = {name: claim for name, claim in self.claims.items() if claim.until > now and name != engine}
-        self.lost = [claim for claim in self.lost if claim.until > now]
+        self.claims.pop(engine, None)
+        # Nobody knows what an engine that has died had sent of its calls.
+        self.lost += [claim for claim in self.claims.values() if claim.until <= now]
+        self.claims = {name: claim for name, claim in self.claims.items() if claim.until > now}
         if report.unanswered:
             self.lost.append(Claim(report.unanswered, now + LOST_SECONDS))
         for told in report.told:
             self._hear(told, now)
+        self.lost = [claim for claim in self.lost if claim.until > now or self._is_unknown(claim)]
         if report.pause:
             self.paused_until = max(self.paused_until, now + report.pause)
         calls = 0 if self.paused_until > now else self._share(wanted, report.out)
@@ -112,18 +116,22 @@ class Account:
             seconds: Limit(seconds, each.limit, each.left, now + each.resets_in - told.age)
             for seconds, each in told.figures.items()
         }
-        self.heard_at, self.is_silent = now, False
+        self.heard_at, self.is_silent = max(self.heard_at, now - told.age), False
 
-    @property
-    def _claimed(self) -> int:
-        return sum(claim.calls for claim in (*self.claims.values(), *self.lost))
+    def _is_unknown(self, lost: Claim) -> bool:
+        """Whether no answer has told of it, and a window lasts in which it may have been counted."""
+        return self.heard_at < lost.until and any(limit.began_at < lost.until for limit in self.limits.values())
+
+    def _room(self, limit: Limit) -> int:
+        """What is left of a limit when all that the newest answer does not know of has been counted in it."""
+        claimed = sum(claim.calls for claim in self.claims.values())
+        return limit.remaining - claimed - sum(lost.calls for lost in self.lost if limit.began_at < lost.until)
 
     def _share(self, wanted: int, out: int) -> int:
         """Many at once while there is plenty for everybody, one by one when there is not."""
-        claimed = out + self._claimed
         if not self.limits:
-            return wanted if self.is_silent else min(wanted, int(not claimed))
-        room = min(limit.remaining for limit in self.limits.values()) - claimed
+            return wanted if self.is_silent else min(wanted, int(not (out or self.claims or self.lost)))
+        room = min(map(self._room, self.limits.values())) - out
         if room <= 0:
             return 0
         return min(wanted, max(1, room // (2 * (len(self.claims) + 1))))
@@ -137,7 +145,7 @@ class Account:
 
     def _left(self, now: float) -> list[Limit]:
         return [
-            Limit(limit.seconds, limit.limit, limit.remaining - self._claimed, limit.resets_at - now)
+            Limit(limit.seconds, limit.limit, self._room(limit), limit.resets_at - now)
             for limit in self.limits.values()
         ]
 

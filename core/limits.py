@@ -36,6 +36,10 @@ class Limit:
     def name(self) -> str:
         return window_name(self.seconds)
 
+    @property
+    def began_at(self) -> float:
+        return self.resets_at - self.seconds
+
 
 class Figures(NamedTuple):
     """What an answer says of one window: of `limit` calls `left` are left until it resets in so many seconds."""

@@ -3,6 +3,7 @@
 import contextlib
 import locale
 import os
+import select
 import signal
 import sys
 import termios
@@ -17,6 +18,7 @@ EXIT_CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 # Textual handles these from its start on, and goes on doing so when it has ended.
 _OF_TEXTUAL = (signal.SIGTSTP, signal.SIGCONT)
 GRACE_SECONDS = 4.0
+LOOK_SECONDS = 1.0
 Settings = list[Any]
 _MODES_OFF = (
     "?1000l",
@@ -52,7 +54,8 @@ def speaks_unicode() -> bool:
 def leaving_in_order(leave: Callable[[int], None]) -> Iterator[None]:
     """Within this block SIGTERM and SIGHUP call `leave` with the exit code that each is known for.
 
-    `leave` must only schedule. A terminal that has stopped reading can block the event loop for good, so
+    So does a terminal that is gone: who is not its session's first process may not be told by a signal. `leave`
+    must only schedule. A terminal that has stopped reading can block the event loop for good, so
     the process ends after a grace period whether or not anything was able to run.
     """
     before = {number: signal.getsignal(number) for number in (*EXIT_CODES, *_OF_TEXTUAL)}
@@ -67,11 +70,27 @@ def leaving_in_order(leave: Callable[[int], None]) -> Iterator[None]:
 
     for number in EXIT_CODES:
         signal.signal(number, handle)
+    over = threading.Event()
+    threading.Thread(target=_hang_up_when_gone, args=(over,), daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _hang_up_when_gone(over: threading.Event) -> None:
+    """Send ourselves the hang-up that never came."""
+    try:
+        watch = select.poll()
+        watch.register(sys.stdin.fileno(), 0)  # what is always reported is all that is asked for
+    except (ValueError, OSError):
+        return
+    while not over.wait(LOOK_SECONDS):
+        if watch.poll(0):
+            os.kill(os.getpid(), signal.SIGHUP)
+            return
 
 
 def _terminal_settings() -> Settings | None:

@@ -29,7 +29,8 @@ def stored_series(db: Database, selection: Selection) -> list[StoredSeries]:
 def read_bars(db: Database, series_id: int, key: SeriesKey, window: Window, names: Sequence[str] | None = None) -> Bars:
     """The closed bars that begin in `window`, with the columns `names` or all of them."""
     chosen = _names(key) if names is None else tuple(names)
-    query = f"SELECT ts, {', '.join(chosen)} FROM {key.data_type} WHERE series_id = ? AND closed AND ts >= ? AND ts < ?"
+    where = "series_id = ? AND closed AND ts >= ? AND ts < ? ORDER BY ts"
+    query = f"SELECT ts, {', '.join(chosen)} FROM {key.data_type} WHERE {where}"
     return _bars(db, series_id, key, chosen, db.execute(query, (series_id, *window)).fetchall())
 
 

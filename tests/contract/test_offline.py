@@ -13,7 +13,8 @@ from core.monitoring.offline import Looked, Suspicion, look_through
 from core.records import in_groups
 from core.sandbox.api import Api, synthetic
 from core.sandbox.options import SandboxOptions
-from core.stores import Commit
+from core.stores import Commit, bars_sql
+from core.stores.database import Database
 from core.stores.opening import open_store
 from core.stores.selection import EVERYTHING, Selection
 from core.stores.sql_store import SQLStore
@@ -92,6 +93,21 @@ async def test_parts_make_no_difference(
     hours = [0, 1, 16, 23, 24, 66, 143]
     assert [(each.window.start - START) // 3_600 for each in looked.guilty] == hours
     assert {each.suspect for each in looked.guilty} == {"1m"}
+
+
+async def test_bars_come_by_time_wherever_the_database_keeps_them(store: SQLStore) -> None:
+    """PostgreSQL moves a row that is changed, and need not read by the index."""
+    await spoil(store, "volume = volume + 1", "1h", 0, 1, 50)
+    [series] = await store.stored(Selection(intervals=("1h",)))
+
+    def read_as_it_lies(db: Database) -> Bars:
+        if not store.url.startswith("sqlite"):
+            for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+                db.execute(f"SET enable_{way} TO off")
+        return bars_sql.read_bars(db, series.id, series.key, series.span, ("volume",))
+
+    bars = await store._db.run(read_as_it_lies)
+    assert list(bars.ts) == list(range(START, END, 3_600))
 
 
 async def test_a_span_bounds_what_is_looked_at(store: SQLStore) -> None:

@@ -113,6 +113,14 @@ def test_a_terminal_that_stops_reading_does_not_keep_the_process() -> None:
     assert time.monotonic() - started < 5.5
 
 
+def test_a_terminal_that_is_gone_without_a_word_is_left() -> None:
+    """No hang-up comes: the dashboard's terminal is not the one that its session was started on."""
+    seat = Terminal()
+    seat.read_until(b"j-0004")
+    os.close(seat.master)
+    assert seat.process.wait(10) == 129
+
+
 def test_a_crash_is_one_line_without_locals() -> None:
     seat = Terminal("crash")
     seat.read_until(b"the dashboard failed")

@@ -113,11 +113,26 @@ def test_a_new_month_has_more_left_and_is_believed() -> None:
     assert account.limits[MONTH].remaining == 9_990
 
 
-def test_what_a_dead_engine_had_out_is_forgotten_after_a_while() -> None:
-    account = known(minute=2)
+def test_what_a_dead_engine_had_out_counts_until_an_answer_knows_of_it() -> None:
+    account = known(minute=3)
     account.exchange("dead", Report(2), 0, NOW)
-    assert account.exchange("one", Report(0), 1, NOW + CLAIM_SECONDS - 0.1).calls == 0
-    assert account.exchange("one", Report(0), 1, NOW + CLAIM_SECONDS).calls == 1
+    assert account.exchange("one", Report(0), 1, NOW + 1).calls == 1
+    assert account.exchange("one", Report(1), 1, NOW + CLAIM_SECONDS).calls == 0
+    heard = told(8_997, minute=2, resets=10)
+    assert account.exchange("one", Report(0, told=[heard]), 1, NOW + CLAIM_SECONDS).calls == 1
+    assert account.lost == []
+
+
+def test_what_was_lost_last_counts_to_the_end_of_its_window() -> None:
+    """Nothing is sent after it that could tell, and the vendor may have counted it."""
+    account = known(minute=1)
+    account.exchange("one", Report(1), 0, NOW)
+    assert account.exchange("one", Report(0, unanswered=1), 1, NOW + 1).calls == 0
+    assert account.exchange("one", Report(0), 1, NOW + 29).calls == 0
+    assert account.exchange("one", Report(0), 32, NOW + 30).calls == 32
+    assert [lost.calls for lost in account.lost] == [1], "the month has not told of it"
+    account.exchange("one", Report(0, told=[told(8_998)]), 0, NOW + 31)
+    assert account.lost == []
 
 
 def test_a_pause_is_for_everybody_and_the_longest_wins() -> None:
