@@ -20,7 +20,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.batch import Batch
-from core.cache import open_cache
+from core.cache.opening import open_cache
+from core.cache.read_through import ReadThrough
+from core.cache.serialisers import serialiser
 from core.clock import Clock, LoopClock
 from core.config import Loaded
 from core.control import ControlServer, Handler, clear_stale, runtime_directory
@@ -32,7 +34,7 @@ from core.engine.ledger import Ledger, OwnLedger, SharedLedger
 from core.engine.permits import Permits
 from core.engine.tools import RunnerOptions, Tools
 from core.errors import ConfigError, StoreBusy
-from core.events import PROTOCOL, AnyEvent, Bus, Hello
+from core.events import PROTOCOL, AnyEvent, Bus, Hello, LogLine
 from core.limits import Quota
 from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
@@ -43,7 +45,7 @@ from core.stores import Store
 from core.stores.lock import Holder, login_name
 from core.stores.opening import engines_of, free_bytes, lock_of, open_store, open_to_plan, require_store
 from core.stores.sql_store import SQLStore
-from core.text import shown_url
+from core.text import clean, shown_url
 
 COLLECT_AFTER = 200_000
 SWITCH_SECONDS = 0.002
@@ -167,26 +169,26 @@ def holding(loaded: Loaded, wait: float = 0.0, say: Callable[[str], None] = lamb
 
 async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clock, *, keeps: bool = True) -> Tools:
     settings = loaded.settings
-    cache = open_cache(settings.cache)
-    stack.push_async_callback(cache.close)
+    bus = Bus(clock.wall)
     quota, steady = Quota(), _steady(clock)
     book = store.book(_account(loaded))
     ledger = SharedLedger(quota, book, clock, steady) if book else OwnLedger(quota, clock, steady)
     stack.push_async_callback(ledger.close)
     source = _source(loaded, ledger, clock)
     stack.push_async_callback(source.close)
-    bus = Bus(clock.wall)
     options = RunnerOptions(
         max_wait=settings.engine.max_wait,
         budget_share=settings.quota.budget_share,
         listing_ttl=settings.source.listing_ttl,
+        listing_ttls=settings.caching.ttl,
+        stale_for=settings.caching.stale_for,
         audit_days=settings.history.audit_days,
         kept_seconds=settings.kept_seconds,
         checks=installed_checks() if settings.history.checks else {},
     )
     return Tools(
         source=source,
-        cache=cache,
+        cache=await _cache(loaded, source, bus, stack, clock),
         store=store,
         permits=Permits(quota, settings.source.connections, clock, steady, ledger),
         ingest=Ingest(source, store, check_page, clock),
@@ -197,6 +199,26 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         keeps=keeps,
         free_bytes=lambda: free_bytes(loaded.database),
         options=options,
+    )
+
+
+async def _cache(loaded: Loaded, source: Source, bus: Bus, stack: AsyncExitStack, clock: Clock) -> ReadThrough:
+    settings, secret = loaded.settings, loaded.cache_secret
+
+    def say(text: str) -> None:
+        bus.publish(LogLine(level="warning", text=clean(text), source="cache"))
+
+    cache = open_cache(settings.cache, clock, say)
+    stack.push_async_callback(cache.close)
+    return ReadThrough(
+        cache,
+        clock,
+        random.random,
+        # Who shares a cache may ask different vendors, or a sandbox.
+        namespace=f"{source.name}@{urlsplit(settings.base_url).netloc}:",
+        origin=lambda: source.origin,
+        form=serialiser(settings.caching.serialiser, is_shared=cache.is_shared, secret=secret),
+        secret=secret,
     )
 
 

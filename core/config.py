@@ -10,18 +10,20 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from core.datasets import DATASETS
 from core.errors import ConfigError
+from core.references import LISTS
 from core.text import clean
 from core.windows import GRAINS, parse_span
 
 LARGEST_FILE = 1024 * 1024
-NOT_SETTINGS = frozenset({"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT"})
+CACHE_SECRET = "TAPEWATCH_CACHE_SECRET"  # noqa: S105 - its name
+NOT_SETTINGS = frozenset({"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT", CACHE_SECRET})
 VENDOR_HOSTS = frozenset({"data-api.coindesk.com", "data-api.cryptocompare.com"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ENVIRONMENT, FLAG = "environment: ", ""
@@ -77,6 +79,25 @@ class QuotaSettings(Section):
     """Share of what is left of the day and of the month that a run may spend without --max_requests."""
 
 
+class CachingSettings(Section):
+    """How listings are cached; where, `cache` says."""
+
+    serialiser: Literal["json", "msgpack", "pickle"] = "json"
+    """How values are written. pickle on a shared cache needs a secret in TAPEWATCH_CACHE_SECRET, which signs them."""
+    stale_for: float = Field(7 * 86_400.0, ge=0, le=90 * 86_400)
+    """Seconds that a list which is over may be used for while the vendor does not answer; its age is told."""
+    ttl: dict[str, Annotated[float, Field(ge=1, le=7 * 86_400)]] = Field(default_factory=dict)
+    """Seconds that a list is fresh, by data type, as in spot_instruments = 7200. Default: source.listing_ttl."""
+
+    @field_validator("ttl")
+    @classmethod
+    def _is_of_lists(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in LISTS:
+                raise ValueError(f"{clean(name)!r} is no data type of lists; there are {', '.join(LISTS)}")
+        return value
+
+
 class HistorySettings(Section):
     """How a stored history is kept true."""
 
@@ -92,7 +113,7 @@ class Settings(Section):
     db: str = ""
     """Store: sqlite:///relative.db or sqlite:////absolute.db. Default: the user's data directory."""
     cache: str = "memory://"
-    """Cache of listings: memory://."""
+    """Cache of listings: memory://, disk:///path, redis://host:port/0, hybrid+redis://host:port/0 or off://."""
     base_url: str = "https://data-api.coindesk.com"
     """Where the vendor's API is; a sandbox has its own."""
     state: str = ""
@@ -104,6 +125,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     source: SourceSettings = SourceSettings()
     quota: QuotaSettings = QuotaSettings()
+    caching: CachingSettings = CachingSettings()
     history: HistorySettings = HistorySettings()
     retention: dict[str, str] = Field(default_factory=dict)
     """How long bars are kept, by data type and interval, as in spot_ohlcv_1m = "90d". Default: for ever."""
@@ -148,6 +170,12 @@ class Loaded(BaseModel):
     settings: Settings
     path: Path | None
     api_key: SecretStr | None
+    secret: SecretStr | None = None
+
+    @property
+    def cache_secret(self) -> bytes:
+        """What signs cached values; empty for none."""
+        return self.secret.get_secret_value().encode() if self.secret else b""
 
     @property
     def database(self) -> str:
@@ -176,8 +204,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> L
         ENVIRONMENT: _from_environment(environ),
         FLAG: given,
     }
-    if _password(str(given.get("db", ""))):
-        raise ConfigError("--db holds a password, which other users could read; use TAPEWATCH_DB or a passfile")
+    for name, instead in {"db": "TAPEWATCH_DB or a passfile", "cache": "TAPEWATCH_CACHE"}.items():
+        if _password(name, str(given.get(name, ""))):
+            raise ConfigError(f"--{name} holds a password, which other users could read; use {instead}")
     values: dict[str, Any] = {}
     for layer in layers.values():
         _merge(values, layer)
@@ -185,7 +214,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> L
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, layers)) from None
-    return Loaded(settings=settings, path=path, api_key=_api_key(settings, environ))
+    return Loaded(settings=settings, path=path, api_key=_api_key(settings, environ), secret=_secret(environ))
 
 
 def config_candidates() -> list[Path]:
@@ -240,12 +269,17 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _password(url: str) -> str | None:
+def _secret(environ: Mapping[str, str]) -> SecretStr | None:
+    text = environ.get(CACHE_SECRET, "")
+    return SecretStr(text) if text else None
+
+
+def _password(name: str, url: str) -> str | None:
     try:
         parts = urlsplit(url)
         return parts.password or dict(parse_qsl(parts.query)).get("password")
     except ValueError as error:
-        raise ConfigError(f"--db {clean(url)!r}: {error}") from None
+        raise ConfigError(f"--{name} {clean(url)!r}: {error}") from None
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@
     ├── QuotaExhausted        time: the vendor's limit resets later than the run may wait
     ├── EngineUnreachable     the user: no engine answers on the socket
     ├── OutputError           the user: a file for output cannot be written
+    ├── CacheUnavailable      nobody: a shared cache is away, and memory goes on
     ├── SourceError           something about the vendor's answer
     │   ├── Transient         nobody: the window is asked again after a backoff
     │   ├── RateLimited       nobody: the host is left alone for `wait` seconds
@@ -36,6 +37,10 @@ class ConfigError(TapewatchError):
     """A flag, setting or file is wrong; the text names it and says what would be right."""
 
     exit_code = 2
+
+
+class CacheUnavailable(TapewatchError):
+    """A shared cache does not answer, or not with what it should; what it has can be fetched again."""
 
 
 class BudgetRefused(TapewatchError):

@@ -154,7 +154,10 @@ class EngineSample(Event, frozen=True, kw_only=True, tag="engine"):
 
 
 class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
-    """Counters of one cache tier since the engine started. Bytes are those of the values."""
+    """Counters of one cache tier since the engine started. Bytes are those of the values.
+
+    `errors` are operations that failed, `is_away` that the tier is left alone until it answers again.
+    """
 
     tier: str
     hits: int
@@ -162,6 +165,8 @@ class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
     entries: int
     bytes: int
     evictions: int
+    errors: int = 0
+    is_away: bool = False
 
     def key(self) -> str:
         return f"cache:{self.tier}"

@@ -66,7 +66,9 @@ def root(
     db: Annotated[
         str | None, typer.Option("--db", help="Store: sqlite:///relative.db or sqlite:////absolute.db.")
     ] = None,
-    cache: Annotated[str | None, typer.Option("--cache", help="Cache of listings: memory://.")] = None,
+    cache: Annotated[
+        str | None, typer.Option("--cache", help="Cache of listings: memory://, disk:///path, redis://.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option("--base_url", help="The vendor's API, or a sandbox.")] = None,
     state: Annotated[str | None, typer.Option("--state", help="Directory for state.")] = None,
     config_file: Annotated[str | None, typer.Option("--config_file", help="Settings (TOML).")] = None,

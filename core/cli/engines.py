@@ -161,7 +161,7 @@ class EngineChild:
     def _start(self) -> None:
         settings = self._loaded.settings
         command = [sys.executable, "-m", "core.cli", "engine"]
-        command += ["--base_url", settings.base_url, "--cache", settings.cache]
+        command += ["--base_url", settings.base_url]
         command += ["--max_wait", str(settings.engine.max_wait)]
         if self._loaded.path is not None:
             command += ["--config_file", str(self._loaded.path)]
@@ -174,8 +174,8 @@ class EngineChild:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # Not by a flag: others can read those, and there may be a password in it.
-                env={**os.environ, "TAPEWATCH_DB": self._loaded.database},
+                # Not by flags: others can read those, and there may be passwords in them.
+                env={**os.environ, "TAPEWATCH_DB": self._loaded.database, "TAPEWATCH_CACHE": settings.cache},
             )
 
     def _has_failed(self) -> bool:

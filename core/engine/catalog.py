@@ -5,19 +5,18 @@ delistings and reused tickers are noticed by all. Only a job that plans without 
 """
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
 
-from core.cache import NoCache
+from core.cache.read_through import Loaded
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
 from core.engine.job import Job
 from core.engine.metadata import MeteredListings
 from core.engine.selection import UNLISTED
 from core.engine.tools import Tools
-from core.errors import ConfigError, Malformed, Rejected, Unauthorized
+from core.errors import ConfigError, Malformed, Rejected, Transient, Unauthorized
 from core.events import CATALOG, LogLine
 from core.failpoints import failpoint
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST
@@ -28,6 +27,8 @@ from core.text import clean
 
 T = TypeVar("T")
 TICKER_REUSE = "ticker_reuse"
+# A vendor that is away: an old list is better than none. One that answers nonsense is not believed.
+AWAY = (Transient,)
 
 
 class Catalog:
@@ -43,7 +44,6 @@ class Catalog:
         self._job = job
         self._tools = tools
         self._asker = asker
-        self._cache = tools.cache if job.operation.enable_caching else NoCache()
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         name = INSTRUMENT_LISTS[kind].name
@@ -76,36 +76,49 @@ class Catalog:
 
     async def _view(self, key: SeriesKey, kind: type[T], view: Callable[[list[Row], int], T]) -> T:
         """A list in the form that selections use, which is also what the cache keeps of it."""
-        name = cache_name(self._tools, key)
-        if (cached := await self._cache.get(name)) is not None:
-            # What another version, or nobody of ours, has put there is a miss.
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                found = msgspec.json.decode(cached, type=kind)
-                self.hits += 1
-                return found
-        fresh_for = self._tools.options.listing_ttl
-        if (stored := await self._fresh(key)) is not None:
-            self.hits += 1
-            fresh_for -= self._tools.clock.wall() - stored.refreshed
-            found = view(stored.rows, stored.total)
-        else:
-            self.misses += 1
-            listing = await self._ask(key)
-            self.answered.add(key)
-            found = view(listing.rows, listing.total)
-        await self._cache.set(name, msgspec.json.encode(found), fresh_for)
-        failpoint("cache_set")
-        return found
+        cached = self._tools.options.listings(key.data_type)
+        calls = self.misses
 
-    async def _fresh(self, key: SeriesKey) -> StoredList | None:
-        """The stored list while it need not be asked for again. It also tells what time it is at the vendor's."""
+        async def load() -> Loaded[T]:
+            return await self._load(key, view)
+
         if not self._job.operation.enable_caching:
-            return None
+            return (await load()).value
+        try:
+            held = await self._tools.cache.get(cached, place_of(key), kind, load, excused=AWAY)
+        except AWAY as error:
+            if (old := await self._stored(key, cached.ttl + cached.stale_for)) is None:
+                raise
+            self._tell_old(key, self._tools.clock.wall() - old.refreshed, error)
+            return view(old.rows, old.total)
+        if held.is_stale:
+            self._tell_old(key, held.age, None)
+        self.hits += self.misses == calls
+        failpoint("cache_set")
+        return held.value
+
+    async def _load(self, key: SeriesKey, view: Callable[[list[Row], int], T]) -> Loaded[T]:
+        """From the store while it is fresh there, else from the vendor."""
+        kind = self._tools.options.listings(key.data_type)
+        if self._job.operation.enable_caching and (stored := await self._stored(key, kind.ttl)) is not None:
+            # It also tells what time it is at the vendor's.
+            age = self._tools.clock.wall() - stored.refreshed
+            self._tools.source.assume(stored.answered + age)
+            return Loaded(view(stored.rows, stored.total), kind.ttl - age)
+        self.misses += 1
+        listing = await self._ask(key)
+        self.answered.add(key)
+        return Loaded(view(listing.rows, listing.total))
+
+    async def _stored(self, key: SeriesKey, seconds: float) -> StoredList | None:
+        """The stored list if it is not older than that."""
         stored = await self._tools.store.listing(self._tools.source.name, key)
-        if stored is None or not is_fresh(stored.refreshed, self._tools):
-            return None
-        self._tools.source.assume(stored.answered + self._tools.clock.wall() - stored.refreshed)
-        return stored
+        return stored if stored and 0 <= self._tools.clock.wall() - stored.refreshed < seconds else None
+
+    def _tell_old(self, key: SeriesKey, age: float, error: Exception | None) -> None:
+        why = f" ({error})" if error else ""
+        text = f"{key}: the vendor does not answer{why}; the list of {age / 3_600:.1f} h ago is used"
+        tell(self._job, self._tools, text, "warning")
 
     async def _ask(self, key: SeriesKey) -> Listing:
         if not self._tools.keeps:
@@ -133,13 +146,15 @@ class Catalog:
         counters.rows_quarantined += written.quarantined
 
 
-def cache_name(tools: Tools, key: SeriesKey) -> str:
-    return f"{tools.source.name}:{key}"
+def place_of(key: SeriesKey) -> str:
+    """What tells a list from the others of its data type."""
+    return "/".join(part for part in (key.market, key.instrument) if part)
 
 
-def is_fresh(refreshed: int | None, tools: Tools) -> bool:
+def is_fresh(key: SeriesKey, refreshed: int | None, tools: Tools) -> bool:
     """Whether a list that was stored then, by our clock, need not be asked for again."""
-    return refreshed is not None and 0 <= tools.clock.wall() - refreshed < tools.options.listing_ttl
+    ttl = tools.options.listings(key.data_type).ttl
+    return refreshed is not None and 0 <= tools.clock.wall() - refreshed < ttl
 
 
 async def take_in(job: Job, tools: Tools, state: SeriesState, listing: Listing) -> ListingWritten:
@@ -149,7 +164,7 @@ async def take_in(job: Job, tools: Tools, state: SeriesState, listing: Listing) 
     is_trusted = operation.is_metadata and operation.full_refresh
     commit = ListingCommit(state, tools.source.name, listing, job.run_id, is_trusted=is_trusted)
     written = await tools.store.write_listing(commit)
-    await tools.cache.delete(cache_name(tools, state.key))
+    await tools.cache.forget(state.key.data_type, place_of(state.key))
     if words := _summary(written):
         tell(job, tools, f"{state.key}: {words}; see: tapewatch changes")
     for text in written.kept:

@@ -70,6 +70,7 @@ class Engine:
         self._in_background(self._tick())
         self._in_background(self._watch())
         self._in_background(self.tools.permits.ledger.keep())
+        self._in_background(self.tools.cache.cache.keep())
         if self.tools.store.leases.are_shared:
             self._in_background(self._keep_leases())
         return self
@@ -343,6 +344,8 @@ class Engine:
                 entries=stats.entries,
                 bytes=stats.bytes,
                 evictions=stats.evictions,
+                errors=stats.errors,
+                is_away=stats.is_away,
             )
             for stats in self.tools.cache.stats()
         ]

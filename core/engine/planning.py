@@ -85,7 +85,7 @@ async def _plan_lists(job: Job, tools: Tools, catalog: Catalog, *, create: bool)
     parts = []
     for state in states:
         is_answered = state.key in catalog.answered or state.key in job.answered
-        is_due = not is_answered and (is_forced or not is_fresh(state.refreshed, tools))
+        is_due = not is_answered and (is_forced or not is_fresh(state.key, state.refreshed, tools))
         parts.append(ListPlan(state, page_of(state.key), is_due=is_due, is_answered=is_answered))
     if fresh := [str(part.series.key) for part in parts if not part.windows]:
         tell(job, tools, f"still fresh: {', '.join(fresh)}; --full_refresh asks again")

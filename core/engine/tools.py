@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from core.cache import Cache
+from core.cache.read_through import Kind, ReadThrough
 from core.clock import Clock
 from core.coverage import SeriesState
 from core.engine.alerts import Alerts
@@ -21,18 +21,25 @@ from core.stores import Store
 class RunnerOptions:
     """`max_wait` is the longest wait for a limit in seconds, `budget_share` what a run may spend unasked.
 
-    `listing_ttl` is how long listings may be taken from the cache, in seconds; `audit_days` in how many days
-    all of the stored history is read again, None for never; `kept_seconds` how long bars are kept, by data
+    `listing_ttl` is how long listings need not be asked for again, in seconds, `listing_ttls` the same for single data
+    types, and `stale_for` how much longer one may be used while the vendor does not answer. `audit_days` is in how
+    many days all of the stored history is read again, None for never; `kept_seconds` how long bars are kept, by data
     type and interval, for ever when it does not say. `checks` run over the newest bars after a job.
     """
 
     max_wait: float = 900.0
     budget_share: float = BUDGET_SHARE
     listing_ttl: float = 3_600.0
+    listing_ttls: Mapping[str, float] = field(default_factory=dict)
+    stale_for: float = 7 * 86_400.0
     audit_days: int | None = None
     kept_seconds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=Backoff)
+
+    def listings(self, data_type: str) -> Kind:
+        """How lists of a data type are cached."""
+        return Kind(data_type, self.listing_ttls.get(data_type, self.listing_ttl), self.stale_for)
 
     def kept(self, state: SeriesState, now: int) -> SeriesState:
         """`state` as if what is not kept were gone already: what the end of the job would prune is not bought."""
@@ -51,7 +58,7 @@ class Tools:
     """
 
     source: Source
-    cache: Cache
+    cache: ReadThrough
     store: Store
     permits: Permits
     ingest: Ingest

@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.cache.memory import MemoryCache
+from core.cache.read_through import ReadThrough
 from core.engine.alerts import Alerts
 from core.engine.ingest import Ingest
 from core.engine.job import Job
@@ -33,10 +34,13 @@ class Kit:
         self.bus.listen(self.events.append)
         self.tools = self.make_tools()
 
+    def empty_cache(self) -> ReadThrough:
+        return ReadThrough(MemoryCache(clock=self.clock.monotonic), self.clock, lambda: 0.0)
+
     def make_tools(self, connections: int = 16, chance: float = 0.5, **options: Any) -> Tools:
         self.tools = Tools(
             source=self.source,
-            cache=MemoryCache(clock=self.clock.monotonic),
+            cache=self.empty_cache(),
             store=self.store,
             permits=Permits(self.quota, connections, self.clock, self.clock.wall),
             ingest=Ingest(self.source, self.store, check_page, self.clock),

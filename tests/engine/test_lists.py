@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from engine_kit import NOW, Kit, ask
 
-from core.cache.memory import MemoryCache
 from core.datasets import SeriesKey
 from core.engine.job import Job
 from core.engine.planning import make_plan
@@ -130,11 +129,11 @@ async def test_what_is_planned_is_sent(kit: Kit, fields: dict[str, Any], filled:
         await lists(kit, "asset_metadata")
         kit.source.log.clear()
     operation = make_operation(fields)
-    kit.tools = replace(kit.tools, keeps=False, cache=MemoryCache(clock=kit.clock.monotonic))
+    kit.tools = replace(kit.tools, keeps=False, cache=kit.empty_cache())
     quoted = Job("plan", "", operation, 0.0)
     plan = await make_plan(quoted, kit.tools, lambda _: None, create=False)
     kit.source.log.clear()
-    kit.tools = replace(kit.tools, keeps=True, cache=MemoryCache(clock=kit.clock.monotonic))
+    kit.tools = replace(kit.tools, keeps=True, cache=kit.empty_cache())
     job = await kit.run(operation)
     metadata = quoted.counters.metadata_requests + plan.metadata_requests
     assert (job.counters.metadata_requests, job.counters.requests) == (metadata, plan.requests)
@@ -228,9 +227,24 @@ async def test_without_caching_the_vendor_is_asked(kit: Kit) -> None:
 async def test_a_poisoned_value_of_the_cache_is_a_miss(kit: Kit, poison: bytes) -> None:
     """Values of a shared cache may be of another version, cut or overwritten: each can be had again."""
     await days(kit, listed("BTC-USD"), pair_limit=1)
-    await kit.tools.cache.set(f"coindesk:{KRAKEN}", poison, 60)
+    await kit.tools.cache.cache.set("spot_instruments:kraken", poison, 60)
     job = await days(kit, listed("BTC-USD"), pair_limit=1)
     assert (job.state, job.counters.metadata_requests) == ("complete", 0)
+    assert kit.tools.cache.kinds["spot_instruments"].poisoned == 1
+
+
+async def test_while_the_vendor_is_away_an_old_list_is_used_and_said_to_be_old(kit: Kit) -> None:
+    await days(kit, listed("BTC-USD"), pair_limit=1)
+    for make_cache in (lambda: kit.tools.cache, kit.empty_cache):
+        kit.tools = replace(kit.tools, cache=make_cache())
+        await kit.clock.sleep(2 * HOUR)
+        kit.source.script = fail(Transient("HTTP 503"), times=10)
+        job = await days(kit, listed("BTC-USD"), pair_limit=1)
+        assert (job.state, job.counters.rows_unchanged) == ("complete", 0)
+        assert any("spot_instruments/kraken: the vendor does not answer" in text for text in said(kit))
+    await kit.clock.sleep(8 * 86_400)
+    kit.source.script = fail(Transient("HTTP 503"), times=10)
+    assert (await days(kit, listed("BTC-USD"), pair_limit=1)).state == "failed"
 
 
 async def test_only_planning_leaves_nothing_behind(kit: Kit) -> None:

@@ -34,6 +34,8 @@ def cache_line(cache: CacheSample, recent: History, width: int, glyphs: Glyphs) 
     if spark_width:
         spans.append(Span(f"  {text.spark(recent.values, spark_width, glyphs, 100.0)}", "busy"))
         spans.append(Span(f"  {text.count(cache.evictions)} evicted", "dim"))
+    if cache.is_away:
+        spans.append(Span("  away", "warn"))
     return crop(tuple(spans), width, glyphs)
 
 

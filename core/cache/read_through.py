@@ -1,0 +1,208 @@
+"""Get or load: what the engine asks of a cache. One load for all who miss at once, tasks and processes alike.
+
+A value that is over is kept for a while longer, for when it cannot be loaded: an old list with its age is worth
+more than none. Values lie in envelopes (`core.cache.envelope`); what is no value of ours is a miss, deleted and
+counted.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from core.cache import Cache, CacheStats
+from core.cache.envelope import Poisoned, Sealed, seal, unseal
+from core.cache.serialisers import Serialiser, Unreadable, serialiser
+from core.clock import Clock
+
+T = TypeVar("T")
+JITTER = 0.1
+CLAIM_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+
+
+class Kind(NamedTuple):
+    """What is cached alike: for `ttl` seconds, and `stale_for` seconds more for when it cannot be loaded."""
+
+    name: str
+    ttl: float
+    stale_for: float = 0.0
+
+
+class Loaded(NamedTuple, Generic[T]):
+    """What a load came to; `fresh_for` seconds it need not be loaded again, None for what its kind says."""
+
+    value: T
+    fresh_for: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[T]):
+    """A value that is `age` seconds old; `is_hit` says that nobody had to load it, `is_stale` that it is over."""
+
+    value: T
+    age: float = 0.0
+    is_hit: bool = True
+    is_stale: bool = False
+
+
+@dataclass(slots=True)
+class KindStats:
+    """How the values of one kind were got; `joined` had somebody else's load, `poisoned` were no values of ours."""
+
+    hits: int = 0
+    misses: int = 0
+    joined: int = 0
+    stale_hits: int = 0
+    poisoned: int = 0
+
+
+class ReadThrough:
+    """Typed values over `cache`. `namespace` keeps vendors apart; `origin` tells who answers, empty while unknown.
+
+    `chance` gives uniform numbers in [0, 1): times to live are shortened by up to a tenth, so that what was loaded
+    together is not over together.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        chance: Callable[[], float],
+        *,
+        namespace: str = "",
+        origin: Callable[[], str] = lambda: "",
+        form: Serialiser | None = None,
+        secret: bytes = b"",
+    ) -> None:
+        self.cache = cache
+        self.kinds: dict[str, KindStats] = {}
+        self._clock = clock
+        self._chance = chance
+        self._namespace = namespace
+        self._origin = origin
+        self._form = form or serialiser("json", is_shared=True, secret=b"")
+        self._secret = secret
+        self._loads: dict[str, asyncio.Future[None]] = {}
+
+    async def get(
+        self,
+        kind: Kind,
+        name: str,
+        type_: type[T],
+        load: Callable[[], Awaitable[Loaded[T]]],
+        excused: tuple[type[Exception], ...] = (),
+    ) -> Held[T]:
+        """The value of `name`, loaded if need be. Raises what `load` raises.
+
+        For an error of the classes `excused` a value that is over is given instead, marked as such.
+        """
+        stats = self.kinds.setdefault(kind.name, KindStats())
+        key = self._key(kind, name)
+        held = await self._look(kind, key, type_, stats)
+        has_joined = False
+        while held is None or held.is_stale:
+            if (other := self._loads.get(key)) is not None:
+                await asyncio.shield(other)
+                held, has_joined = await self._look(kind, key, type_, stats), True
+                if held is not None and not held.is_stale:
+                    stats.joined += 1
+                continue
+            return await self._lead(kind, key, type_, load, excused, held, stats)
+        if not has_joined:
+            stats.hits += 1
+        return held
+
+    async def forget(self, kind: str, name: str) -> None:
+        await self.cache.delete(f"{self._namespace}{kind}:{name}")
+
+    async def drop(self, pattern: str = "*") -> int:
+        """Forget what matches `pattern`, as in `instruments:*`, of this vendor."""
+        return await self.cache.drop(f"{self._namespace}{pattern}")
+
+    def stats(self) -> list[CacheStats]:
+        return self.cache.stats()
+
+    def _key(self, kind: Kind, name: str) -> str:
+        return f"{self._namespace}{kind.name}:{name}"
+
+    async def _lead(
+        self,
+        kind: Kind,
+        key: str,
+        type_: type[T],
+        load: Callable[[], Awaitable[Loaded[T]]],
+        excused: tuple[type[Exception], ...],
+        held: Held[T] | None,
+        stats: KindStats,
+    ) -> Held[T]:
+        """Load for all tasks that ask meanwhile. Those look again when it is over, whatever it came to."""
+        over = self._loads[key] = asyncio.get_running_loop().create_future()
+        try:
+            if (found := await self._claimed(kind, key, type_, stats)) is not None:
+                stats.joined += 1
+                return found
+            try:
+                loaded = await load()
+                await self._keep(kind, key, loaded)
+            finally:
+                await self.cache.release(key)
+        except excused:
+            if held is None:
+                stats.misses += 1
+                raise
+            stats.stale_hits += 1
+            return held
+        finally:
+            del self._loads[key]
+            over.set_result(None)
+        stats.misses += 1
+        return Held(loaded.value, is_hit=False)
+
+    async def _claimed(self, kind: Kind, key: str, type_: type[T], stats: KindStats) -> Held[T] | None:
+        """None once it is ours to load; what another process has loaded meanwhile otherwise."""
+        while not await self.cache.claim(key, CLAIM_SECONDS):
+            await self._clock.sleep(LOOK_SECONDS * (1 + self._chance()))
+            if (found := await self._look(kind, key, type_, stats)) is not None and not found.is_stale:
+                return found
+        # Another process may have loaded it between our look and our claim.
+        if not self.cache.is_shared:
+            return None
+        found = await self._look(kind, key, type_, stats)
+        if found is None or found.is_stale:
+            return None
+        await self.cache.release(key)
+        return found
+
+    async def _keep(self, kind: Kind, key: str, loaded: Loaded[Any]) -> None:
+        """Also how old it is already: what is fresh for less was answered earlier."""
+        now = self._clock.wall()
+        fresh_for = kind.ttl if loaded.fresh_for is None else loaded.fresh_for
+        expires = now + fresh_for * (1 - JITTER * self._chance())
+        written = now - max(0.0, kind.ttl - fresh_for)
+        sealed = Sealed(key, written, expires, self._form.form, self._origin(), self._form.encode(loaded.value))
+        tags: Collection[str] = (f"{self._namespace}{kind.name}",)
+        await self.cache.set(key, seal(sealed, self._secret), max(1.0, fresh_for + kind.stale_for), tags)
+
+    async def _look(self, kind: Kind, key: str, type_: type[T], stats: KindStats) -> Held[T] | None:
+        if (raw := await self.cache.get(key)) is None:
+            return None
+        try:
+            return self._opened(kind, unseal(raw, key, self._secret), type_)
+        except (Poisoned, Unreadable):
+            stats.poisoned += 1
+            await self.cache.delete(key)
+            return None
+
+    def _opened(self, kind: Kind, sealed: Sealed, type_: type[T]) -> Held[T] | None:
+        """None for what is over for good. Raises Poisoned for another origin's, another form's or the future's."""
+        now, origin = self._clock.wall(), self._origin()
+        if sealed.form != self._form.form or (origin and sealed.origin not in {origin, ""}):
+            raise Poisoned("of another origin or form")
+        # NaN is in no order with anything: what is not surely in the past is from elsewhere.
+        if not (sealed.written <= now + 1 and sealed.expires - sealed.written <= max(kind.ttl, 1.0) + 1):
+            raise Poisoned("of another time")
+        if not now < sealed.expires + kind.stale_for:
+            return None
+        value = self._form.decode(sealed.payload, type_)
+        return Held(value, max(0.0, now - sealed.written), is_stale=not now < sealed.expires)
