@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+import redis
 
 from core.servers import PostgresServer, postgres
+from core.valkey import ValkeyServer, valkey
 
 GIVEN = "TAPEWATCH_TEST_POSTGRES"
 NUMBERS = itertools.count()
@@ -80,4 +82,26 @@ def postgres_url(postgres_server: PostgresServer | GivenServer) -> Iterator[str]
 def mortal_postgres() -> Iterator[PostgresServer]:
     """A server of this test's own, to be stopped, crashed and started again."""
     with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """One for a worker of the suite; a test that needs it empty has `redis_url`."""
+    with valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey_server: ValkeyServer) -> str:
+    """An empty database of the shared Valkey."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def mortal_valkey() -> Iterator[ValkeyServer]:
+    """One that a test may kill, hang and make read-only."""
+    with valkey() as server:
         yield server

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from core.cache.patterns import exactly, for_redis
@@ -33,11 +33,16 @@ class RedisCache:
 
     def __init__(self, url: str) -> None:
         try:
-            self._client: Any = Redis.from_url(
-                url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS, max_connections=CONNECTIONS
+            pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=CONNECT_SECONDS,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=CONNECT_SECONDS,
             )
         except ValueError as error:
             raise ConfigError(f"--cache {shown_url(url)!r}: {error}") from error
+        self._client: Any = Redis.from_pool(pool)
         self._token = secrets.token_hex(8)
 
     async def get(self, key: str) -> bytes | None:

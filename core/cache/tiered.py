@@ -20,6 +20,8 @@ T = TypeVar("T")
 NEAR_SECONDS = 300.0
 LOOK_SECONDS = 1.0
 CLEAN_SECONDS = 60.0
+# A claim saves a call to the vendor, which takes longer and costs money.
+CLAIM_BUDGET = 1.0
 
 
 class TieredCache:
@@ -35,10 +37,18 @@ class TieredCache:
         self._breaker = Breaker()
         self._stats = CacheStats(far.tier)
         self._generation = 0
+        self._reading: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get(self, key: str) -> bytes | None:
         if (value := self._near.look(key)) is not None:
             return value
+        # Many may want the same at once: the far cache is asked for it once.
+        if (reading := self._reading.get(key)) is None:
+            reading = self._reading[key] = asyncio.create_task(self._fetch(key))
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        return await asyncio.shield(reading)
+
+    async def _fetch(self, key: str) -> bytes | None:
         started = self._clock.monotonic()
         value = await self._try(self._far.get(key), None)
         self._stats.seconds += self._clock.monotonic() - started
@@ -78,7 +88,7 @@ class TieredCache:
 
     async def claim(self, key: str, seconds: float) -> bool:
         """While nobody can tell, each process loads for itself."""
-        return await self._try(self._far.claim(key, seconds), True)
+        return await self._try(self._far.claim(key, seconds), True, CLAIM_BUDGET)
 
     async def release(self, key: str) -> None:
         await self._try(self._far.release(key), None)
@@ -107,13 +117,13 @@ class TieredCache:
         await self._near.close()
         await self._far.close()
 
-    async def _try(self, asked: Coroutine[Any, Any, T], otherwise: T) -> T:
-        """What the far cache answers within its budget."""
+    async def _try(self, asked: Coroutine[Any, Any, T], otherwise: T, budget: float = 0.0) -> T:
+        """What the far cache answers within its budget, or within a larger one."""
         if not self._breaker.allows(self._clock.monotonic()):
             asked.close()  # or it would complain that nobody has awaited it
             return otherwise
         try:
-            async with asyncio.timeout(self._far.budget):
+            async with asyncio.timeout(max(budget, self._far.budget)):
                 answer = await asked
         except (CacheUnavailable, TimeoutError) as error:
             self._stats.errors += 1
