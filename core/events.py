@@ -156,7 +156,9 @@ class EngineSample(Event, frozen=True, kw_only=True, tag="engine"):
 class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
     """Counters of one cache tier since the engine started. Bytes are those of the values.
 
-    `errors` are operations that failed, `is_away` that the tier is left alone until it answers again.
+    `kinds`, of the first tier alone, are how lists of each data type were got: hits, misses, joined (somebody else's
+    load), stale_hits, poisoned. `errors` are operations that failed, `is_away` that the tier is left alone until it
+    answers again.
     """
 
     tier: str
@@ -167,6 +169,7 @@ class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
     evictions: int
     errors: int = 0
     is_away: bool = False
+    kinds: dict[str, dict[str, int]] = {}
 
     def key(self) -> str:
         return f"cache:{self.tier}"

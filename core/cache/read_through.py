@@ -7,7 +7,7 @@ counted.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from core.cache import Cache, CacheStats
@@ -55,6 +55,9 @@ class KindStats:
     joined: int = 0
     stale_hits: int = 0
     poisoned: int = 0
+
+    def figures(self) -> dict[str, int]:
+        return asdict(self)
 
 
 class ReadThrough:
@@ -117,8 +120,8 @@ class ReadThrough:
         await self.cache.delete(f"{self._namespace}{kind}:{name}")
 
     async def drop(self, pattern: str = "*") -> int:
-        """Forget what matches `pattern`, as in `instruments:*`, of this vendor."""
-        return await self.cache.drop(f"{self._namespace}{pattern}")
+        """Forget what matches `pattern`, as in `*:instruments:*`, whatever vendor it is of."""
+        return await self.cache.drop(pattern)
 
     def stats(self) -> list[CacheStats]:
         return self.cache.stats()

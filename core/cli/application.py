@@ -14,6 +14,7 @@ from click.exceptions import ClickException
 
 from core.cli import dash, examples, ingest, look, transfer
 from core.cli.arguments import same_name, split_globals
+from core.cli.cache import cache
 from core.cli.changes import changes
 from core.cli.context import leave, remember, words
 from core.cli.database import database
@@ -101,6 +102,7 @@ app.add_typer(universe, name="universe", rich_help_panel=OPERATE)
 app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
+app.add_typer(cache, name="cache", rich_help_panel=OPERATE)
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 database.command("diff")(transfer.diff)
 database.command("copy")(transfer.copy)

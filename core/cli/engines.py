@@ -13,11 +13,12 @@ from pathlib import Path
 from core.config import Loaded, state_directory
 from core.control import Connection
 from core.errors import EngineUnreachable
-from core.events import PROTOCOL
+from core.events import PROTOCOL, AnyEvent, Snapshot
 from core.stores.lock import Holder, login_name
 from core.stores.opening import engines_of, is_postgres, reading
 
 START_SECONDS = 15.0
+SNAPSHOT_SECONDS = 5.0
 
 
 def holder(loaded: Loaded) -> Holder | None:
@@ -101,6 +102,19 @@ async def open_connection(found: Holder) -> Connection:
                 f"the engine on the store (pid {found.pid}) is user {found.user}'s: ask as that user"
             ) from error
         raise
+
+
+async def snapshot(engine: Holder) -> tuple[AnyEvent, ...]:
+    """How things stand with that engine. Raises EngineUnreachable and TimeoutError."""
+    async with asyncio.timeout(SNAPSHOT_SECONDS):
+        connection = await open_connection(engine)
+        try:
+            async for message in connection.messages():
+                if isinstance(message, Snapshot):
+                    return message.events
+        finally:
+            await connection.close()
+    return ()
 
 
 async def ask(loaded: Loaded, command: str, **args: object) -> object:

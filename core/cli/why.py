@@ -12,7 +12,6 @@ from core.text import counted
 if TYPE_CHECKING:
     from core.config import Loaded
     from core.datasets import SeriesKey
-    from core.events import AnyEvent
     from core.monitoring.why import Answer, Facts
     from core.stores.lock import Holder
 
@@ -22,7 +21,6 @@ EPILOG = """Examples:
 
   tapewatch why futures_funding_rate/binance/BTC-USDT-VANILLA-PERPETUAL/1h --output json
 """
-SNAPSHOT_SECONDS = 5.0
 ENGINE = ("kind", "pid", "user", "name", "host")
 
 
@@ -85,13 +83,14 @@ def _from_engine(engine: "Holder", name: str) -> dict[str, Any]:
     """What an engine of this machine says of the quota and of the job that the series is in."""
     import asyncio  # noqa: PLC0415
 
+    from core.cli.engines import snapshot  # noqa: PLC0415
     from core.errors import EngineUnreachable  # noqa: PLC0415
     from core.events import JobChanged, QuotaSample, SeriesChanged  # noqa: PLC0415
 
     if not engine.is_here:
         return {}
     try:
-        events = asyncio.run(_snapshot(engine))
+        events = asyncio.run(snapshot(engine))
     except (EngineUnreachable, TimeoutError):
         return {}
     jobs = {event.job: event for event in events if isinstance(event, JobChanged)}
@@ -103,23 +102,6 @@ def _from_engine(engine: "Holder", name: str) -> dict[str, Any]:
         "progress": progress,
         "job": None if progress is None else jobs.get(progress.job),
     }
-
-
-async def _snapshot(engine: "Holder") -> "tuple[AnyEvent, ...]":
-    import asyncio  # noqa: PLC0415
-
-    from core.cli.engines import open_connection  # noqa: PLC0415
-    from core.events import Snapshot  # noqa: PLC0415
-
-    async with asyncio.timeout(SNAPSHOT_SECONDS):
-        connection = await open_connection(engine)
-        try:
-            async for message in connection.messages():
-                if isinstance(message, Snapshot):
-                    return message.events
-        finally:
-            await connection.close()
-    return ()
 
 
 def _time(ts: int | None) -> str | None:

@@ -144,6 +144,8 @@ class Engine:
         if command == "stop":
             self.stopped.set()
             return {}
+        if command == "clear_cache":
+            return {"forgot": sum([await self.tools.cache.drop(pattern) for pattern in _patterns(args)])}
         if command not in {"cancel", "hold", "resume", "retry"}:
             raise ConfigError(f"unknown command {clean(command)!r}")
         job = self._find(args.get("job"))
@@ -336,8 +338,10 @@ class Engine:
         return [*self._cache_samples(), self._quota_sample()]
 
     def _cache_samples(self) -> list[CacheSample]:
+        kinds = {name: counts.figures() for name, counts in self.tools.cache.kinds.items()}
         return [
             CacheSample(
+                kinds=kinds if at == 0 else {},
                 tier=stats.tier,
                 hits=stats.hits,
                 misses=stats.misses,
@@ -347,7 +351,7 @@ class Engine:
                 errors=stats.errors,
                 is_away=stats.is_away,
             )
-            for stats in self.tools.cache.stats()
+            for at, stats in enumerate(self.tools.cache.stats())
         ]
 
     def _quota_sample(self) -> QuotaSample:
@@ -385,3 +389,11 @@ class Engine:
             )
             for entry in job.progress.values()
         ]
+
+
+def _patterns(args: Mapping[str, Any]) -> list[str]:
+    """Which cached values a command means. Raises ConfigError for what is no list of texts."""
+    given = args.get("patterns", ["*"])
+    if not (isinstance(given, list) and all(isinstance(each, str) and len(each) <= 500 for each in given)):
+        raise ConfigError("patterns: write a list of texts")
+    return given

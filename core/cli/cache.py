@@ -1,0 +1,171 @@
+"""`cache`: what listings are cached, how often that saved a call, and forgetting or filling it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli.arguments import same_name
+from core.cli.context import settings, words
+from core.cli.options import LookOutput, MaxRequests, Output, OutputOption
+from core.cli.stored import known, several, show
+
+if TYPE_CHECKING:
+    from core.config import Loaded
+    from core.events import CacheSample
+
+cache = typer.Typer(help="Cached listings: how often they saved a call, forgetting and filling them.")
+COLUMNS = (
+    "tier", "kind", "hits", "misses", "hit_rate", "stale_hits", "poisoned", "entries", "bytes", "evictions", "errors",
+    "state",
+)  # fmt: skip
+NOBODY = "nobody has a cache now: memory:// lives in an engine, and none runs on the store"
+
+
+@cache.command("stats")
+def stats(output: LookOutput = Output.text) -> None:
+    """How often the cache saved a call, of the running engine and by kind of list, and what a shared one holds.
+
+    Counters are those of the engine since it started. Hits of the far tier are what memory did not have.
+    """
+    import asyncio  # noqa: PLC0415
+
+    loaded = settings(announce=False)
+    rows = [row for sample in _samples(loaded) for row in _rows(sample)]
+    if _is_shared(loaded):
+        rows.append(asyncio.run(_measured(loaded)))
+    show([{name: row.get(name) for name in COLUMNS} for row in rows], output, COLUMNS, NOBODY)
+
+
+@cache.command("clear")
+def clear(
+    data_type: Annotated[list[str] | None, typer.Option("--data_type", help="Only lists of these data types.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="Only what matches: * any text, ? one character.")
+    ] = None,
+) -> None:
+    """Forget cached lists, in the running engine and in a shared cache; other processes follow within a second.
+
+    Lists that the store holds stay fresh there: --full_refresh of their command asks the vendor again.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from core.references import LISTS  # noqa: PLC0415
+
+    loaded = settings(announce=False)
+    types = known("data_type", tuple(same_name(name) for name in several(data_type)), LISTS)
+    patterns = [f"*:{name}:*" for name in types] + ([f"*:{pattern}"] if pattern else [])
+    count = asyncio.run(_forget(loaded, patterns or ["*"]))
+    words(NOBODY if count is None else f"forgot {count} cached lists")
+
+
+@cache.command("warm")
+def warm(
+    market: Annotated[list[str] | None, typer.Option("--market", help="Instruments of these markets.")] = None,
+    max_requests: MaxRequests = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Ask for what selections need before they do: exchange lists, the top assets, instruments of the markets.
+
+    The lists go into the store, where every engine finds them, and into a shared cache; those that are still
+    fresh cost no call.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from core.batch import make_batch  # noqa: PLC0415
+    from core.cli.execute import run_operations  # noqa: PLC0415
+
+    loaded, markets = settings(), several(market)
+    of_markets: dict[str, Any] = {"market": list(markets)} if markets else {}
+    operations: list[dict[str, Any]] = [
+        {"data_type": "exchange_metadata"},
+        {"data_type": "asset_metadata"},
+        {"data_type": "spot_instruments", **of_markets},
+        {"data_type": "futures_instruments", **of_markets},
+    ]
+    given = make_batch({"operations": [{**each, "label": "warm"} for each in operations]})
+    batch = given.with_flags(continue_on_error=True, max_requests=max_requests, enable_monitoring=False)
+    code = asyncio.run(run_operations(loaded, batch, output, is_batch=True, detach=False))
+    if not code and _is_shared(loaded):
+        words(f"the shared cache has {asyncio.run(_fill(loaded, markets))} lists")
+    if code:
+        raise typer.Exit(code)
+
+
+def _is_shared(loaded: "Loaded") -> bool:
+    return not loaded.settings.cache.startswith(("memory://", "off://"))
+
+
+def _samples(loaded: "Loaded") -> "list[CacheSample]":
+    """What the running engine says of its cache; nothing without one."""
+    import asyncio  # noqa: PLC0415
+
+    from core.cli.engines import holder, snapshot  # noqa: PLC0415
+    from core.errors import EngineUnreachable  # noqa: PLC0415
+    from core.events import CacheSample  # noqa: PLC0415
+
+    found = holder(loaded)
+    if found is None or not found.is_here:
+        return []
+    try:
+        events = asyncio.run(snapshot(found))
+    except (EngineUnreachable, TimeoutError):
+        return []
+    return [event for event in events if isinstance(event, CacheSample)]
+
+
+def _rows(sample: "CacheSample") -> list[dict[str, Any]]:
+    tier = {name: getattr(sample, name) for name in ("tier", "hits", "misses", "entries", "bytes", "evictions")}
+    state = "away" if sample.is_away else "in use"
+    own = {**tier, "hit_rate": _rate(sample.hits, sample.misses), "errors": sample.errors, "state": state}
+    kinds = [
+        {"tier": "engine", "kind": name, **counts, "hit_rate": _rate(counts["hits"], counts["misses"])}
+        for name, counts in sorted(sample.kinds.items())
+    ]
+    return [own, *kinds]
+
+
+def _rate(hits: int, misses: int) -> str | None:
+    return f"{hits / (hits + misses):.1%}" if hits + misses else None
+
+
+async def _measured(loaded: "Loaded") -> dict[str, Any]:
+    """What the shared cache holds, of all that use it."""
+    from core.cache.opening import open_far  # noqa: PLC0415
+    from core.errors import CacheUnavailable  # noqa: PLC0415
+
+    far = open_far(loaded.settings.cache)
+    row: dict[str, Any] = {"tier": far.tier}
+    try:
+        entries, size = await far.clean()
+    except CacheUnavailable as error:
+        return {**row, "state": f"away: {error}"}
+    finally:
+        await far.close()
+    return {**row, "entries": entries, "bytes": size or None, "state": "shared"}
+
+
+async def _forget(loaded: "Loaded", patterns: list[str]) -> int | None:
+    """How many lists; None when there is nobody who has any."""
+    from core.cache.opening import open_far  # noqa: PLC0415
+    from core.cli.engines import ask, find  # noqa: PLC0415
+
+    counts = []
+    found = await find(loaded)
+    if found is not None and found.is_here:
+        told = await ask(loaded, "clear_cache", patterns=patterns)
+        counts.append(told["forgot"] if isinstance(told, dict) else 0)
+    if _is_shared(loaded):
+        far = open_far(loaded.settings.cache)
+        try:
+            counts.append(sum([await far.drop(pattern) for pattern in patterns]))
+        finally:
+            await far.close()
+    return sum(counts) if counts else None
+
+
+async def _fill(loaded: "Loaded", markets: tuple[str, ...]) -> int:
+    from core.app import open_tools  # noqa: PLC0415
+    from core.engine.warm import warm as fill  # noqa: PLC0415
+
+    async with open_tools(loaded) as tools:
+        return await fill(tools, markets, words)

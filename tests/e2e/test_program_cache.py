@@ -1,0 +1,82 @@
+"""Shared caches as a user meets them: filled, looked at, forgotten; a server that dies in the middle of a run."""
+
+from pathlib import Path
+
+import pytest
+from e2e_program import Processes, Program, Sandbox
+
+from core.valkey import ValkeyServer
+
+CANDLES = ("spot_ohlcv", "--pair_limit", "3", "--interval", "1d")
+
+
+@pytest.fixture(params=["disk", "redis"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"disk://{tmp_path}/cache" if request.param == "disk" else request.getfixturevalue("redis_url")
+
+
+def calls_for_lists(sandbox: Sandbox, mark: int) -> int:
+    return sum(not call.is_history for call in sandbox.since(mark))
+
+
+def test_what_one_store_asked_for_another_has_from_the_cache(
+    processes: Processes, market: Sandbox, tmp_path: Path, cache: str
+) -> None:
+    one = Program(processes, tmp_path / "one.db", market, {"TAPEWATCH_CACHE": cache})
+    two = Program(processes, tmp_path / "two.db", market, {"TAPEWATCH_CACHE": cache})
+    mark = len(market.calls)
+    warmed = one("cache", "warm", "--output", "json", code=0)
+    assert warmed.json["metadata_requests"] + warmed.json["windows"] >= 9
+    assert "the shared cache has 9 lists" in warmed.err
+    assert calls_for_lists(market, mark) == 9
+    mark = len(market.calls)
+    run = two.ingest(*CANDLES)
+    assert (run["status"], run["metadata_requests"], run["cache"]["misses"]) == ("complete", 0, 0)
+    assert calls_for_lists(market, mark) == 0
+    [row] = two("cache", "stats", "--output", "json", code=0).json
+    assert (row["entries"], row["state"]) == (9, "shared")
+    assert "forgot 3 cached lists" in two("cache", "clear", "--data_type", "spot-instruments", code=0).err
+    assert "forgot 1 cached list" in two("cache", "clear", "--pattern", "asset_metadata:*", code=0).err
+    # What the store of the first has fresh is not asked for again.
+    mark = len(market.calls)
+    assert one.ingest(*CANDLES)["metadata_requests"] == 0
+    assert two("cache", "clear", code=0)
+    assert two("cache", "stats", "--output", "json", code=0).json[0]["entries"] == 0
+
+
+def test_a_running_engine_tells_of_its_cache_and_forgets(tapewatch: Program) -> None:
+    assert "nobody has a cache now" in tapewatch("cache", "stats", code=0).out
+    engine = tapewatch.engine()
+    tapewatch(*CANDLES, code=0)
+    rows = tapewatch("cache", "stats", "--output", "json", code=0).json
+    assert [row["kind"] for row in rows] == [None, "asset_metadata", "spot_instruments"]
+    assert rows[0]["entries"] == 4
+    assert "forgot 4 cached lists" in tapewatch("cache", "clear", code=0).err
+    engine.kill()
+
+
+def test_a_cache_server_that_dies_costs_a_warning(
+    processes: Processes, market: Sandbox, tmp_path: Path, mortal_valkey: ValkeyServer
+) -> None:
+    program = Program(processes, tmp_path / "store.db", market, {"TAPEWATCH_CACHE": mortal_valkey.url})
+    mortal_valkey.kill()
+    ended = program(*CANDLES, "--output", "json", code=0)
+    assert ended.json["status"] == "complete"
+    assert ended.err.count("the redis cache is away") == 1
+    assert "away: " in program("cache", "stats", code=0).out
+    refused = program("cache", "clear", code=3)
+    assert "Connect" in refused.err or "connect" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("disk://relative", "disk:///path"),
+        ("mongodb://h", "disk:///path"),
+        ("redis://:secret@127.0.0.1:1/0", "TAPEWATCH_CACHE"),
+    ],
+)
+def test_a_cache_that_cannot_be_is_refused(tapewatch: Program, url: str, words: str) -> None:
+    refused = tapewatch(*CANDLES, "--cache", url, code=2)
+    assert words in refused.err
+    assert "secret" not in refused.err
