@@ -6,9 +6,9 @@ counted.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from core.cache import Cache, CacheStats
 from core.cache.envelope import Poisoned, Sealed, seal, unseal
@@ -100,20 +100,18 @@ class ReadThrough:
 
         For an error of the classes `excused` a value that is over is given instead, marked as such.
         """
-        stats = self.kinds.setdefault(kind.name, KindStats())
-        key = self._key(kind, name)
-        held = await self._look(kind, key, type_, stats)
-        has_joined = False
+        wanted = _Wanted(kind, self._key(kind, name), type_, self.kinds.setdefault(kind.name, KindStats()))
+        held = await self._look(wanted)
+        has_waited = False
         while held is None or held.is_stale:
-            if (other := self._loads.get(key)) is not None:
-                await asyncio.shield(other)
-                held, has_joined = await self._look(kind, key, type_, stats), True
-                if held is not None and not held.is_stale:
-                    stats.joined += 1
-                continue
-            return await self._lead(kind, key, type_, load, excused, held, stats)
-        if not has_joined:
-            stats.hits += 1
+            if (other := self._loads.get(wanted.key)) is None:
+                return await self._lead(wanted, load, excused, held)
+            await asyncio.shield(other)
+            held, has_waited = await self._look(wanted), True
+        if has_waited:
+            wanted.stats.joined += 1
+        else:
+            wanted.stats.hits += 1
         return held
 
     async def forget(self, kind: str, name: str) -> None:
@@ -131,75 +129,71 @@ class ReadThrough:
 
     async def _lead(
         self,
-        kind: Kind,
-        key: str,
-        type_: type[T],
+        wanted: "_Wanted[T]",
         load: Callable[[], Awaitable[Loaded[T]]],
         excused: tuple[type[Exception], ...],
         held: Held[T] | None,
-        stats: KindStats,
     ) -> Held[T]:
         """Load for all tasks that ask meanwhile. Those look again when it is over, whatever it came to."""
-        over = self._loads[key] = asyncio.get_running_loop().create_future()
+        over = self._loads[wanted.key] = asyncio.get_running_loop().create_future()
         try:
-            if (found := await self._claimed(kind, key, type_, stats)) is not None:
-                stats.joined += 1
+            if (found := await self._claimed(wanted)) is not None:
+                wanted.stats.joined += 1
                 return found
             try:
                 loaded = await load()
-                await self._keep(kind, key, loaded)
+                await self._keep(wanted, loaded)
             finally:
-                await self.cache.release(key)
+                await self.cache.release(wanted.key)
         except excused:
             if held is None:
-                stats.misses += 1
                 raise
-            stats.stale_hits += 1
+            wanted.stats.stale_hits += 1
             return held
         finally:
-            del self._loads[key]
+            del self._loads[wanted.key]
             over.set_result(None)
-        stats.misses += 1
+        wanted.stats.misses += 1
         return Held(loaded.value, is_hit=False)
 
-    async def _claimed(self, kind: Kind, key: str, type_: type[T], stats: KindStats) -> Held[T] | None:
+    async def _claimed(self, wanted: "_Wanted[T]") -> Held[T] | None:
         """None once it is ours to load; what another process has loaded meanwhile otherwise."""
-        while not await self.cache.claim(key, CLAIM_SECONDS):
+        while not await self.cache.claim(wanted.key, CLAIM_SECONDS):
             await self._clock.sleep(LOOK_SECONDS * (1 + self._chance()))
-            if (found := await self._look(kind, key, type_, stats)) is not None and not found.is_stale:
+            if (found := await self._look(wanted)) is not None and not found.is_stale:
                 return found
         # Another process may have loaded it between our look and our claim.
         if not self.cache.is_shared:
             return None
-        found = await self._look(kind, key, type_, stats)
+        found = await self._look(wanted)
         if found is None or found.is_stale:
             return None
-        await self.cache.release(key)
+        await self.cache.release(wanted.key)
         return found
 
-    async def _keep(self, kind: Kind, key: str, loaded: Loaded[Any]) -> None:
-        """Also how old it is already: what is fresh for less was answered earlier."""
-        now = self._clock.wall()
+    async def _keep(self, wanted: "_Wanted[T]", loaded: Loaded[T]) -> None:
+        """What is fresh for less than its kind is that old already."""
+        kind, key, now = wanted.kind, wanted.key, self._clock.wall()
         fresh_for = kind.ttl if loaded.fresh_for is None else loaded.fresh_for
         expires = now + fresh_for * (1 - JITTER * self._chance())
         written = now - max(0.0, kind.ttl - fresh_for)
         sealed = Sealed(key, written, expires, self._form.form, self._origin(), self._form.encode(loaded.value))
-        tags: Collection[str] = (f"{self._namespace}{kind.name}",)
+        tags = (f"{self._namespace}{kind.name}",)
         await self.cache.set(key, seal(sealed, self._secret), max(1.0, fresh_for + kind.stale_for), tags)
 
-    async def _look(self, kind: Kind, key: str, type_: type[T], stats: KindStats) -> Held[T] | None:
-        if (raw := await self.cache.get(key)) is None:
+    async def _look(self, wanted: "_Wanted[T]") -> Held[T] | None:
+        if (raw := await self.cache.get(wanted.key)) is None:
             return None
         try:
-            return self._opened(kind, unseal(raw, key, self._secret), type_)
+            return self._opened(wanted, unseal(raw, wanted.key, self._secret))
         except (Poisoned, Unreadable):
-            stats.poisoned += 1
-            await self.cache.delete(key)
+            wanted.stats.poisoned += 1
+            await self.cache.delete(wanted.key)
             return None
 
-    def _opened(self, kind: Kind, sealed: Sealed, type_: type[T]) -> Held[T] | None:
+    def _opened(self, wanted: "_Wanted[T]", sealed: Sealed) -> Held[T] | None:
         """None for what is over for good. Raises Poisoned for another origin's, another form's or the future's."""
-        now, origin = self._clock.wall(), self._origin()
+        kind, now, origin = wanted.kind, self._clock.wall(), self._origin()
         if sealed.form != self._form.form or (origin and sealed.origin not in {origin, ""}):
             raise Poisoned("of another origin or form")
         # NaN is in no order with anything: what is not surely in the past is from elsewhere.
@@ -207,5 +201,14 @@ class ReadThrough:
             raise Poisoned("of another time")
         if not now < sealed.expires + kind.stale_for:
             return None
-        value = self._form.decode(sealed.payload, type_)
+        value = self._form.decode(sealed.payload, wanted.type)
         return Held(value, max(0.0, now - sealed.written), is_stale=not now < sealed.expires)
+
+
+class _Wanted(NamedTuple, Generic[T]):
+    """A value that is asked for, with the counters of its kind."""
+
+    kind: Kind
+    key: str
+    type: type[T]
+    stats: KindStats
