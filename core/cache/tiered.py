@@ -31,6 +31,7 @@ class TieredCache:
 
     def __init__(self, near: MemoryCache, far: Far, clock: Clock, say: Callable[[str], None]) -> None:
         self._near = near
+        self._look_near = near.look
         self._far = far
         self._clock = clock
         self._say = say
@@ -40,8 +41,11 @@ class TieredCache:
         self._reading: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get(self, key: str) -> bytes | None:
-        if (value := self._near.look(key)) is not None:
-            return value
+        # What memory has must cost no more than memory does.
+        value = self._look_near(key)
+        return value if value is not None else await self._get_far(key)
+
+    async def _get_far(self, key: str) -> bytes | None:
         # Many may want the same at once: the far cache is asked for it once.
         if (reading := self._reading.get(key)) is None:
             reading = self._reading[key] = asyncio.create_task(self._fetch(key))
