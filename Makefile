@@ -46,6 +46,7 @@ crash: .venv/dev  ## kill ingestion anywhere and cut its power, for longer than 
 
 bench: .venv/dev .venv-bench/peers  ## speed, memory and latency beside the floor and what people use, as ratios
 	$(BIN)/python -m tests.bench
+	.venv-bench/bin/python -m tests.bench.caches
 
 picture: .venv/dev  ## take the README's picture of the dashboard anew
 	$(BIN)/python -m docs.picture
