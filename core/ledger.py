@@ -130,7 +130,8 @@ class Account:
     def _share(self, wanted: int, out: int) -> int:
         """Many at once while there is plenty for everybody, one by one when there is not."""
         if not self.limits:
-            return wanted if self.is_silent else min(wanted, int(not (out or self.claims or self.lost)))
+            is_out = out or any(claim.calls for claim in (*self.claims.values(), *self.lost))
+            return wanted if self.is_silent else min(wanted, int(not is_out))
         room = min(map(self._room, self.limits.values())) - out
         if room <= 0:
             return 0

@@ -39,6 +39,15 @@ def test_while_nothing_is_known_one_call_goes_ahead_for_all() -> None:
     }
 
 
+def test_while_nothing_is_known_those_who_only_wait_hold_nobody_back() -> None:
+    account = Account()
+    assert account.exchange("one", Report(0), 32, NOW).calls == 1
+    assert account.exchange("two", Report(0), 32, NOW + 9).calls == 0
+    account.exchange("one", Report(0, unanswered=1), 0, NOW + 9)
+    assert account.exchange("one", Report(0), 32, NOW + 18).calls == 0
+    assert account.exchange("one", Report(0), 32, NOW + 19.5).calls == 1
+
+
 def test_who_tells_no_limits_has_none() -> None:
     account = Account()
     account.exchange("one", Report(0), 1, NOW)
