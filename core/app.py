@@ -188,7 +188,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
     )
     return Tools(
         source=source,
-        cache=await _cache(loaded, source, bus, stack, clock),
+        cache=_cache(loaded, source, bus, stack, clock),
         store=store,
         permits=Permits(quota, settings.source.connections, clock, steady, ledger),
         ingest=Ingest(source, store, check_page, clock),
@@ -202,7 +202,7 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
     )
 
 
-async def _cache(loaded: Loaded, source: Source, bus: Bus, stack: AsyncExitStack, clock: Clock) -> ReadThrough:
+def _cache(loaded: Loaded, source: Source, bus: Bus, stack: AsyncExitStack, clock: Clock) -> ReadThrough:
     settings, secret = loaded.settings, loaded.cache_secret
 
     def say(text: str) -> None:

@@ -19,8 +19,8 @@ from typing import Protocol
 class CacheStats:
     """Counters of one tier since it was opened; `bytes` counts values, not keys.
 
-    `errors` are operations that failed or took too long, `seconds` the time that gets took, `is_away` says that
-    the tier is left alone for the time being. A far tier is measured when it is cleaned.
+    `errors` are operations that failed or took too long, `is_away` says that the tier is left alone for the time
+    being. A far tier is measured when it is cleaned.
     """
 
     tier: str
@@ -30,7 +30,6 @@ class CacheStats:
     bytes: int = 0
     evictions: int = 0
     errors: int = 0
-    seconds: float = 0.0
     is_away: bool = False
 
 

@@ -11,7 +11,13 @@ from core.errors import ConfigError
 from core.text import shown_url
 
 FORMS = "memory://, disk:///path, redis://host:port/0, hybrid+redis://host:port/0 or off://"
+MEMORY, OFF = "memory://", "off://"
 REDIS = ("redis", "rediss", "unix")
+
+
+def is_shared(url: str) -> bool:
+    """Whether processes share what it names, if it names a cache."""
+    return not url.startswith((MEMORY, OFF))
 
 
 def open_cache(url: str, clock: Clock | None = None, say: Callable[[str], None] = lambda _: None) -> Cache:
@@ -21,13 +27,14 @@ def open_cache(url: str, clock: Clock | None = None, say: Callable[[str], None] 
     cache goes away or comes back.
     """
     clock = clock or LoopClock()
-    if url.startswith("memory://"):
-        return MemoryCache(clock=clock.monotonic)
-    if url.startswith("off://"):
+    if url.startswith(OFF):
         return NoCache()
+    memory = MemoryCache(clock=clock.monotonic)
+    if not is_shared(url):
+        return memory
     from core.cache.tiered import TieredCache  # noqa: PLC0415 - implementations are loaded when chosen
 
-    return TieredCache(MemoryCache(clock=clock.monotonic), open_far(url), clock, say)
+    return TieredCache(memory, open_far(url), clock, say)
 
 
 def open_far(url: str) -> Far:

@@ -100,7 +100,7 @@ class ReadThrough:
 
         For an error of the classes `excused` a value that is over is given instead, marked as such.
         """
-        wanted = _Wanted(kind, self._key(kind, name), type_, self.kinds.setdefault(kind.name, KindStats()))
+        wanted = _Wanted(kind, self._key(kind.name, name), type_, self.kinds.setdefault(kind.name, KindStats()))
         held = await self._look(wanted)
         has_waited = False
         while held is None or held.is_stale:
@@ -115,7 +115,7 @@ class ReadThrough:
         return held
 
     async def forget(self, kind: str, name: str) -> None:
-        await self.cache.delete(f"{self._namespace}{kind}:{name}")
+        await self.cache.delete(self._key(kind, name))
 
     async def drop(self, pattern: str = "*") -> int:
         """Forget what matches `pattern`, as in `*:instruments:*`, whatever vendor it is of."""
@@ -124,8 +124,8 @@ class ReadThrough:
     def stats(self) -> list[CacheStats]:
         return self.cache.stats()
 
-    def _key(self, kind: Kind, name: str) -> str:
-        return f"{self._namespace}{kind.name}:{name}"
+    def _key(self, kind: str, name: str) -> str:
+        return f"{self._namespace}{kind}:{name}"
 
     async def _lead(
         self,

@@ -53,9 +53,7 @@ class TieredCache:
         return await asyncio.shield(reading)
 
     async def _fetch(self, key: str) -> bytes | None:
-        started = self._clock.monotonic()
         value = await self._try(self._far.get(key), None)
-        self._stats.seconds += self._clock.monotonic() - started
         if value is None:
             self._stats.misses += 1
             return None

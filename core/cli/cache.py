@@ -92,24 +92,18 @@ def warm(
 
 
 def _is_shared(loaded: "Loaded") -> bool:
-    return not loaded.settings.cache.startswith(("memory://", "off://"))
+    from core.cache.opening import is_shared  # noqa: PLC0415
+
+    return is_shared(loaded.settings.cache)
 
 
 def _samples(loaded: "Loaded") -> "list[CacheSample]":
     """What the running engine says of its cache; nothing without one."""
-    import asyncio  # noqa: PLC0415
-
     from core.cli.engines import holder, snapshot  # noqa: PLC0415
-    from core.errors import EngineUnreachable  # noqa: PLC0415
     from core.events import CacheSample  # noqa: PLC0415
 
     found = holder(loaded)
-    if found is None or not found.is_here:
-        return []
-    try:
-        events = asyncio.run(snapshot(found))
-    except (EngineUnreachable, TimeoutError):
-        return []
+    events = snapshot(found) if found is not None else ()
     return [event for event in events if isinstance(event, CacheSample)]
 
 

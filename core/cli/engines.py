@@ -104,8 +104,17 @@ async def open_connection(found: Holder) -> Connection:
         raise
 
 
-async def snapshot(engine: Holder) -> tuple[AnyEvent, ...]:
-    """How things stand with that engine. Raises EngineUnreachable and TimeoutError."""
+def snapshot(engine: Holder) -> tuple[AnyEvent, ...]:
+    """How things stand with an engine of this machine; nothing when it cannot be asked."""
+    if not engine.is_here:
+        return ()
+    try:
+        return asyncio.run(_snapshot(engine))
+    except (EngineUnreachable, TimeoutError):
+        return ()
+
+
+async def _snapshot(engine: Holder) -> tuple[AnyEvent, ...]:
     async with asyncio.timeout(SNAPSHOT_SECONDS):
         connection = await open_connection(engine)
         try:

@@ -81,17 +81,10 @@ def gather(loaded: "Loaded", asked: "SeriesKey", now: int) -> "Facts":
 
 def _from_engine(engine: "Holder", name: str) -> dict[str, Any]:
     """What an engine of this machine says of the quota and of the job that the series is in."""
-    import asyncio  # noqa: PLC0415
-
     from core.cli.engines import snapshot  # noqa: PLC0415
-    from core.errors import EngineUnreachable  # noqa: PLC0415
     from core.events import JobChanged, QuotaSample, SeriesChanged  # noqa: PLC0415
 
-    if not engine.is_here:
-        return {}
-    try:
-        events = asyncio.run(snapshot(engine))
-    except (EngineUnreachable, TimeoutError):
+    if not (events := snapshot(engine)):
         return {}
     jobs = {event.job: event for event in events if isinstance(event, JobChanged)}
     mine = [event for event in events if isinstance(event, SeriesChanged) and event.series == name]
