@@ -4,52 +4,81 @@
 """
 
 import gc
-import hashlib
 import os
 import random
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
-from typing import Any
 from urllib.parse import urlsplit
 
+from core.alerting.book import Alerts
+from core.alerting.flaps import HOUR
+from core.alerting.rule_files import rules_of
 from core.batch import Batch
+from core.books import FILE, open_book
+from core.bus import Bus
 from core.cache.opening import open_cache
 from core.cache.read_through import ReadThrough
 from core.cache.serialisers import serialiser
+from core.channels import open_outlets, routes
 from core.clock import Clock, LoopClock
-from core.config import Loaded
-from core.control import ControlServer, Handler, clear_stale, runtime_directory
-from core.engine.alerts import Alerts
+from core.config import Loaded, key_fingerprint, state_place
+from core.control import ControlServer, clear_stale, runtime_directory
+from core.engine.baselines import Baselines
 from core.engine.batch import Quote, quote_batch
-from core.engine.engine import Engine
+from core.engine.commands import Commands
+from core.engine.engine import Engine, Service
 from core.engine.ingest import Ingest
-from core.engine.ledger import Ledger, OwnLedger, SharedLedger
+from core.engine.ledger import Ledger, OwnBook
 from core.engine.permits import Permits
+from core.engine.prices import Prices, price_schedules
+from core.engine.scheduler import Scheduler
 from core.engine.tools import RunnerOptions, Tools
-from core.errors import ConfigError, StoreBusy
-from core.events import PROTOCOL, AnyEvent, Bus, Hello, LogLine
-from core.limits import Quota
+from core.errors import StoreBusy, TapewatchError
+from core.events import PROTOCOL, AnyEvent, Hello, LogLine
+from core.heartbeats import Heartbeats
+from core.ledger import Book, read_limits
+from core.limits import Limit, LiveShare, Quota
+from core.lookout import anomaly_watch, evaluated_ago, open_evaluator
+from core.manners import Manners
+from core.measures import Measures
 from core.monitoring.checks import installed_checks
 from core.monitoring.health import Sampler
 from core.monitoring.quality import check_page
+from core.notify.delivery import Delivery
+from core.renewal import Renewal
+from core.schedule import Schedule
+from core.settings import AUTO, OWN
 from core.sources import Source, open_source
 from core.sources.http import HttpOptions
+from core.sources.measured import MeasuredSource
 from core.stores import Store
 from core.stores.lock import Holder, login_name
-from core.stores.opening import engines_of, free_bytes, lock_of, open_store, open_to_plan, require_store
+from core.stores.opening import (
+    engines_of,
+    free_bytes,
+    is_postgres,
+    lock_of,
+    open_store,
+    open_to_plan,
+    require_store,
+)
 from core.stores.sql_store import SQLStore
+from core.telemetry import Telemetry
 from core.text import clean, shown_url
+from core.usage import Usage, since
 
 COLLECT_AFTER = 200_000
 SWITCH_SECONDS = 0.002
 LOOK_SECONDS = 0.2
+QUOTA_FILE = "quota.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +89,21 @@ class App:
     bus: Bus
     server: ControlServer
     socket: Path
+    measures: Measures
+    renewal: Renewal
 
 
-def key_fingerprint(key: str | None) -> str:
-    """Names a key without showing it: engines of one account recognise each other by it."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What a long-running engine does beside its jobs: its schedules, and `services` of the process."""
+
+    scheduler: Scheduler
+    services: Sequence[Service] = ()
 
 
 @asynccontextmanager
-async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
-    """An engine on the store of `loaded`. `kind` is command, dashboard or serve.
+async def open_app(loaded: Loaded, kind: str, daemon: Daemon | None = None) -> AsyncIterator[App]:
+    """An engine on the store of `loaded`. `kind` is command, dashboard or serve, which has the services of a `daemon`.
 
     Raises StoreBusy when another engine holds the store, StoreRefused and StoreError when it cannot be
     used, ConfigError for a cache or source that does not exist.
@@ -92,9 +126,21 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
         store.patience.is_over = True  # until the engine is there to say what is waited for
         await store.enter(holder, version("tapewatch"))
         tools = await _tools(loaded, store, stack, clock)
-        engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs)
-        handle = _no_new_jobs(engine) if kind == "command" else engine.handle
-        server = ControlServer(tools.bus, _hello(loaded, kind, name), handle)
+        # What is usual is learned bar by bar: a command would have to learn all of it anew.
+        watch = anomaly_watch(tools.bus) if loaded.settings.monitoring.anomalies and kind != "command" else None
+        tools = replace(tools, watch=watch)
+        measures = Measures(loaded, tools, is_daemon=daemon is not None)
+        scheduler = daemon.scheduler if daemon else None
+        followed = (lambda: scheduler.followed(clock.wall())) if scheduler else dict
+        evaluator = open_evaluator(loaded, tools, followed, watch)
+        outlets = open_outlets(loaded, tools.bus, clock, partial(evaluated_ago, evaluator, clock))
+        delivery = Delivery(outlets, tools)
+        stack.push_async_callback(delivery.close)
+        services = [*measures.services, evaluator, delivery, *([Baselines(watch)] if watch else [])]
+        services += [daemon.scheduler, *daemon.services] if daemon else []
+        engine = Engine(name, tools, loaded.settings.engine.concurrent_jobs, services)
+        commands = Commands(engine, scheduler, takes_jobs=kind != "command")
+        server = ControlServer(tools.bus, _hello(loaded, kind, name), commands.handle)
         engine.sampler = _sampler(engine, server)
         await stack.enter_async_context(server.listening(socket))
         if loaded.settings.engine.group_readable_socket:
@@ -102,7 +148,11 @@ async def open_app(loaded: Loaded, kind: str) -> AsyncIterator[App]:
             emit_only = runtime_directory(shared=True) / f"{name}.sock"
             await stack.enter_async_context(server.listening(emit_only, read_only=True, mode=0o660))
         await stack.enter_async_context(engine)
-        yield App(engine, tools.bus, server, socket)
+        yield App(engine, tools.bus, server, socket, measures, Renewal(loaded, tools, evaluator, delivery))
+        await evaluator.evaluate(engine)  # who ends after a minute has looked once at least
+        with suppress(TapewatchError):  # who cannot write leaves the journal to the end of the engine
+            await engine.flush()
+            await delivery.drain(engine)
 
 
 async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) -> Quote:
@@ -110,20 +160,28 @@ async def quote(loaded: Loaded, batch: Batch, hear: Callable[[AnyEvent], None]) 
 
     `hear` takes what is said on the way, as of names that are not listed.
     """
-    async with AsyncExitStack() as stack:
-        clock = LoopClock()
-        store = await open_to_plan(loaded.database, clock.wall)
-        stack.push_async_callback(store.close)
-        store.patience.is_over = True
-        tools = await _tools(loaded, store, stack, clock, keeps=False)
+    async with _planning_tools(loaded) as tools:
         tools.bus.listen(hear)
         return await quote_batch(batch, tools)
+
+
+async def price(loaded: Loaded, schedules: Sequence[Schedule], hear: Callable[[AnyEvent], None]) -> Prices:
+    """What `schedules` cost for as long as they run; the store is only read. `hear` as in `quote`."""
+    async with _planning_tools(loaded) as tools:
+        tools.bus.listen(hear)
+        return await price_schedules(schedules, tools)
 
 
 @asynccontextmanager
 async def open_tools(loaded: Loaded) -> AsyncIterator[Tools]:
     """An engine's tools over the store as it is: read-only, beside whoever holds it. Raises StoreError without one."""
     require_store(loaded.database)
+    async with _planning_tools(loaded) as tools:
+        yield tools
+
+
+@asynccontextmanager
+async def _planning_tools(loaded: Loaded) -> AsyncIterator[Tools]:
     async with AsyncExitStack() as stack:
         clock = LoopClock()
         store = await open_to_plan(loaded.database, clock.wall)
@@ -170,11 +228,16 @@ def holding(loaded: Loaded, wait: float = 0.0, say: Callable[[str], None] = lamb
 async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clock, *, keeps: bool = True) -> Tools:
     settings = loaded.settings
     bus = Bus(clock.wall)
-    quota, steady = Quota(), _steady(clock)
-    book = store.book(_account(loaded))
-    ledger = SharedLedger(quota, book, clock, steady) if book else OwnLedger(quota, clock, steady)
+    quota, steady, account = Quota(_manners(loaded)), _steady(clock), loaded.account
+    book = _book(loaded, store, stack, clock, _warning(bus, "quota"))
+    ledger = Ledger(quota, book or OwnBook(steady), clock, steady)
     stack.push_async_callback(ledger.close)
-    source = _source(loaded, ledger, clock)
+    live, patience = LiveShare(settings.quota.live_share), settings.engine.max_outage
+    usage = Usage(account, settings.quota.month_budget)
+    usage.learn(await store.calls_by_day(account, since(clock.wall())))
+    permits = Permits(quota, settings.source.connections, clock, steady, ledger, live, patience, usage)
+    telemetry = Telemetry()
+    source = MeasuredSource(_source(loaded, permits, clock), telemetry, clock)
     stack.push_async_callback(source.close)
     options = RunnerOptions(
         max_wait=settings.engine.max_wait,
@@ -182,6 +245,8 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         listing_ttl=settings.source.listing_ttl,
         listing_ttls=settings.caching.ttl,
         stale_for=settings.caching.stale_for,
+        revalidate_for=settings.caching.revalidate_for,
+        refused_for=settings.caching.refused_for,
         audit_days=settings.history.audit_days,
         kept_seconds=settings.kept_seconds,
         checks=installed_checks() if settings.history.checks else {},
@@ -190,25 +255,28 @@ async def _tools(loaded: Loaded, store: Store, stack: AsyncExitStack, clock: Clo
         source=source,
         cache=_cache(loaded, source, bus, stack, clock),
         store=store,
-        permits=Permits(quota, settings.source.connections, clock, steady, ledger),
+        permits=permits,
         ingest=Ingest(source, store, check_page, clock),
         bus=bus,
-        alerts=Alerts(bus, await store.open_alerts()),
+        alerts=await _alerts(loaded, store, bus, clock.wall()),
         clock=clock,
         chance=random.random,
         keeps=keeps,
         free_bytes=lambda: free_bytes(loaded.database),
         options=options,
+        telemetry=telemetry,
+        heartbeats=Heartbeats(clock.monotonic),
     )
+
+
+def _manners(loaded: Loaded) -> Manners:
+    quota = loaded.settings.quota
+    return Manners(quota.share, quota.reserve_month, quota.max_per_second)
 
 
 def _cache(loaded: Loaded, source: Source, bus: Bus, stack: AsyncExitStack, clock: Clock) -> ReadThrough:
     settings, secret = loaded.settings, loaded.cache_secret
-
-    def say(text: str) -> None:
-        bus.publish(LogLine(level="warning", text=clean(text), source="cache"))
-
-    cache = open_cache(settings.cache, clock, say)
+    cache = open_cache(settings.cache, clock, _warning(bus, "cache"))
     stack.push_async_callback(cache.close)
     return ReadThrough(
         cache,
@@ -222,18 +290,60 @@ def _cache(loaded: Loaded, source: Source, bus: Bus, stack: AsyncExitStack, cloc
     )
 
 
+def _warning(bus: Bus, source: str) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        bus.publish(LogLine(level="warning", text=clean(text, 400), source=source))
+
+    return say
+
+
 def _steady(clock: Clock) -> Callable[[], float]:
     """UTC epoch seconds that never go back: waits are durations, whatever an answer's Date or our clock say."""
     started = clock.wall() - clock.monotonic()
     return lambda: started + clock.monotonic()
 
 
-def _account(loaded: Loaded) -> str:
-    """Whose calls the vendor counts: a key's, or those of nobody in particular."""
-    return f"{key_fingerprint(loaded.key) or 'no key'} at {urlsplit(loaded.settings.base_url).netloc}"
+async def _alerts(loaded: Loaded, store: Store, bus: Bus, now: float) -> Alerts:
+    told = routes(loaded)
+    return Alerts(
+        bus, await store.kept_alerts(now - HOUR), rules_of(loaded.rules_file), told.channels, told.escalations
+    )
 
 
-def _source(loaded: Loaded, ledger: Ledger, clock: Clock) -> Source:
+def _book(
+    loaded: Loaded, store: Store | None, stack: AsyncExitStack, clock: Clock, say: Callable[[str], None]
+) -> Book | None:
+    """Where this process counts its calls together with others, None when it counts alone."""
+    where, account = loaded.settings.quota.ledger, loaded.account
+    if where == OWN:
+        return None
+    # A role that may only read cannot count in its database.
+    if where == AUTO and is_postgres(loaded.database):
+        return store.book(account) if store else None
+    book = open_book(
+        FILE if where == AUTO else where,
+        account,
+        secrets.token_hex(3),
+        file=state_place(loaded.settings) / QUOTA_FILE,
+        clock=clock,
+        say=say,
+    )
+    stack.push_async_callback(book.close)
+    return book
+
+
+async def known_limits(loaded: Loaded) -> Sequence[Limit]:
+    """What engines know to be left of the account where no database of theirs keeps it, with the seconds until each
+    limit resets in place of the time.
+
+    Costs no call and claims none; nothing while nobody knows, or each engine counts alone. Raises StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        book = _book(loaded, None, stack, LoopClock(), lambda _: None)
+        return [] if book is None else await read_limits(book)
+
+
+def _source(loaded: Loaded, permits: Permits, clock: Clock) -> Source:
     settings = loaded.settings.source
     http = HttpOptions(
         connections=settings.connections, total_timeout=settings.request_timeout, compress=settings.compress
@@ -244,7 +354,7 @@ def _source(loaded: Loaded, ledger: Ledger, clock: Clock) -> Source:
         base_url=loaded.settings.base_url,
         api_key=loaded.key,
         http=http,
-        observe=ledger.observe,
+        observe=permits.observe,
         clock=clock,
     )
 
@@ -256,18 +366,8 @@ def _sampler(engine: Engine, server: ControlServer) -> Sampler:
         rows=lambda: engine.rows_fetched,
         in_flight=lambda: engine.tools.permits.quota.in_flight,
         clients=lambda: server.clients,
+        vendor_ahead=lambda: engine.tools.source.now() - engine.tools.clock.wall(),
     )
-
-
-def _no_new_jobs(engine: Engine) -> Handler:
-    """A command's engine ends with its own jobs, so it takes no others."""
-
-    async def handle(command: str, args: Mapping[str, Any]) -> object:
-        if command in {"submit", "submit_batch", "retry"}:
-            raise ConfigError("this engine belongs to a command and ends with it; start one with: tapewatch dash")
-        return await engine.handle(command, args)
-
-    return handle
 
 
 def _holder(loaded: Loaded, kind: str, socket: Path, name: str) -> Holder:

@@ -1,6 +1,5 @@
 """Batches: several operations in one file, checked as a whole, and which of them must end before others start."""
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ import msgspec
 
 from core.errors import ConfigError
 from core.operations import Operation, Problem, make_operation, read_operation
-from core.text import clean
+from core.text import clean, nearest
 
 LARGEST_BATCH_FILE = 1024 * 1024
 LARGEST_SERIES_FILE = 16 * 1024 * 1024
@@ -87,7 +86,7 @@ def read_batch(path: Path) -> Batch:
     said = [Place(0, "").say(path, fault) for fault in faults]
     operations: list[Operation] = []
     for at, entry in enumerate(entries):
-        made, problems = _entry(entry, path.parent)
+        made, problems = read_entry(entry, path.parent)
         operations += made
         said += [Place(at + 1, f"{prefix}[{at}]").say(path, problem) for problem in problems]
     if said:
@@ -103,15 +102,13 @@ def _head(head: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         try:
             settings[name] = msgspec.convert(value, _HEAD[name])
         except KeyError:
-            near = difflib.get_close_matches(name, _HEAD, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(Problem(clean(key), f"there is no such key{hint}"))
+            problems.append(Problem(clean(key), f"there is no such key{nearest(name, _HEAD)}"))
         except msgspec.ValidationError as error:
             problems.append(Problem(name, str(error)))
     return {name: settings[name] for name in ("continue_on_error", "max_requests") if name in settings}, problems
 
 
-def _entry(entry: Any, folder: Path) -> tuple[list[Operation], list[Problem]]:
+def read_entry(entry: Any, folder: Path) -> tuple[list[Operation], list[Problem]]:
     """The operations of one entry, one a data type, and what is wrong with them."""
     if not isinstance(entry, dict):
         return [], [Problem("", "write an object with a data_type")]

@@ -5,161 +5,46 @@ comes from the environment or a private file, never from a flag, and shows as `*
 """
 
 import difflib
+import hashlib
 import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from core.datasets import DATASETS
 from core.errors import ConfigError
-from core.references import LISTS
-from core.text import clean
-from core.windows import GRAINS, parse_span
+from core.settings import ChannelSettings, Section, Settings
+from core.text import clean, nearest
 
 LARGEST_FILE = 1024 * 1024
 CACHE_SECRET = "TAPEWATCH_CACHE_SECRET"  # noqa: S105 - its name
-NOT_SETTINGS = frozenset({"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT", CACHE_SECRET})
+MONITORING_TOKEN = "TAPEWATCH_MONITORING_TOKEN"  # noqa: S105 - its name
+OTLP_HEADERS = "TAPEWATCH_OTLP_HEADERS"
+HEARTBEAT_URL = "TAPEWATCH_HEARTBEAT_URL"
+NOT_SETTINGS = frozenset(
+    {"TAPEWATCH_API_KEY", "TAPEWATCH_FAILPOINT", CACHE_SECRET, MONITORING_TOKEN, OTLP_HEADERS, HEARTBEAT_URL}
+)
+OF_CHANNELS = "TAPEWATCH_CHANNEL_"
+SHORTEST_TOKEN = 16
 VENDOR_HOSTS = frozenset({"data-api.coindesk.com", "data-api.cryptocompare.com"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ENVIRONMENT, FLAG = "environment: ", ""
+LEDGER = "TAPEWATCH_QUOTA__LEDGER"
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ChannelSecrets(BaseModel):
+    """What a channel is opened with; `is_private` says that the URL comes from where secrets are kept."""
 
+    model_config = ConfigDict(frozen=True)
 
-class EngineSettings(Section):
-    """How jobs run."""
-
-    concurrent_jobs: int = Field(4, ge=1, le=64)
-    """Jobs that run side by side in one engine; the others wait in order."""
-    linger_seconds: float = Field(60.0, ge=0, le=86_400)
-    """How long a dashboard's engine stays after its last job and client."""
-    lock_wait: float = Field(600.0, ge=0, le=86_400)
-    """Seconds that a command waits for another command's store before it exits 75."""
-    max_wait: float = Field(900.0, ge=0, le=31 * 86_400)
-    """Seconds that a run waits for one of the vendor's limits before it ends as waiting_quota."""
-    lease_seconds: float = Field(30.0, ge=1, le=3_600)
-    """On PostgreSQL: seconds that series stay an engine's that is not heard of any more; it renews them in time."""
-    group_readable_socket: bool = False
-    """Also open a socket that only emits and that the user's group may read."""
-
-
-class SourceSettings(Section):
-    """How the vendor is talked to."""
-
-    name: str = "coindesk"
-    """Entry point of the source."""
-    connections: int = Field(16, ge=1, le=64)
-    """Requests in flight at once; beyond 16 nothing but memory grows."""
-    request_timeout: float = Field(8.0, gt=0, le=300)
-    """Seconds until a request must have been answered completely."""
-    compress: bool = True
-    """Ask for gzip: six times fewer bytes on a network. On loopback it only costs time."""
-    key_hosts: tuple[str, ...] = ()
-    """Hosts, besides the vendor's (https) and loopback, that the API key may be sent to."""
-    listing_ttl: float = Field(3_600.0, ge=1, le=7 * 86_400)
-    """Seconds that instrument listings and rankings are taken from the cache."""
-
-    @field_validator("key_hosts", mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return [host.strip() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
-
-
-class QuotaSettings(Section):
-    """How much of the account's calls may be spent."""
-
-    budget_share: float = Field(0.10, gt=0, le=1)
-    """Share of what is left of the day and of the month that a run may spend without --max_requests."""
-
-
-class CachingSettings(Section):
-    """How listings are cached; where, `cache` says."""
-
-    serialiser: Literal["json", "msgpack", "pickle"] = "json"
-    """How values are written. pickle on a shared cache needs a secret in TAPEWATCH_CACHE_SECRET, which signs them."""
-    stale_for: float = Field(7 * 86_400.0, ge=0, le=90 * 86_400)
-    """Seconds that a list which is over may be used for while the vendor does not answer; its age is told."""
-    ttl: dict[str, Annotated[float, Field(ge=1, le=7 * 86_400)]] = Field(default_factory=dict)
-    """Seconds that a list is fresh, by data type, as in spot_instruments = 7200. Default: source.listing_ttl."""
-
-    @field_validator("ttl")
-    @classmethod
-    def _is_of_lists(cls, value: dict[str, float]) -> dict[str, float]:
-        for name in value:
-            if name not in LISTS:
-                raise ValueError(f"{clean(name)!r} is no data type of lists; there are {', '.join(LISTS)}")
-        return value
-
-
-class HistorySettings(Section):
-    """How a stored history is kept true."""
-
-    audit_days: int | None = Field(None, ge=1, le=3_650)
-    """Every page of the stored history is read again once in so many days; each costs a call. Default: never."""
-    checks: bool = True
-    """Look through the newest bars of each series after a job for what is suspect; findings are only flagged."""
-
-
-class Settings(Section):
-    """Everything that can be set. Every field has a default."""
-
-    db: str = ""
-    """Store: sqlite:///relative.db or sqlite:////absolute.db. Default: the user's data directory."""
-    cache: str = "memory://"
-    """Cache of listings: memory://, disk:///path, redis://host:port/0, hybrid+redis://host:port/0 or off://."""
-    base_url: str = "https://data-api.coindesk.com"
-    """Where the vendor's API is; a sandbox has its own."""
-    state: str = ""
-    """Directory for logs and other state. Default: the user's state directory."""
-    api_key_file: str = ""
-    """File of mode 0600 that holds the API key."""
-    theme: Literal["dark", "light", "ansi", "contrast"] = "dark"
-    """Colours of the dashboard."""
-    engine: EngineSettings = EngineSettings()
-    source: SourceSettings = SourceSettings()
-    quota: QuotaSettings = QuotaSettings()
-    caching: CachingSettings = CachingSettings()
-    history: HistorySettings = HistorySettings()
-    retention: dict[str, str] = Field(default_factory=dict)
-    """How long bars are kept, by data type and interval, as in spot_ohlcv_1m = "90d". Default: for ever."""
-
-    @property
-    def kept_seconds(self) -> dict[tuple[str, str], int]:
-        """`retention` by (data type, interval)."""
-        split = {name: tuple(name.rsplit("_", 1)) for name in self.retention}
-        return {(split[name][0], split[name][1]): parse_span(text) for name, text in self.retention.items()}
-
-    @field_validator("retention")
-    @classmethod
-    def _is_of_series(cls, value: dict[str, str]) -> dict[str, str]:
-        known = [f"{data_type}_{interval}" for data_type in DATASETS for interval in GRAINS]
-        for name, text in value.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{clean(name)!r} is no data type with its interval, as in spot_ohlcv_1m{hint}")
-            try:
-                parse_span(text)
-            except ConfigError as error:
-                raise ValueError(f"{name}: {error}") from None
-        return value
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, value: str) -> str:
-        parts = urlsplit(value)
-        # Reading the port is what checks it.
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.port == 0:
-            raise ValueError("write http://host:port or https://host")
-        parts.hostname.encode("idna")  # a name that no resolver takes is a ValueError here, not later
-        return value.rstrip("/")
+    url: SecretStr
+    secret: SecretStr
+    is_private: bool
 
 
 class Loaded(BaseModel):
@@ -171,6 +56,10 @@ class Loaded(BaseModel):
     path: Path | None
     api_key: SecretStr | None
     secret: SecretStr | None = None
+    monitoring_token: SecretStr | None = None
+    otlp_headers: SecretStr | None = None
+    channels: Mapping[str, ChannelSecrets] = Field(default_factory=dict)
+    heartbeat_url: SecretStr = SecretStr("")
 
     @property
     def cache_secret(self) -> bytes:
@@ -182,6 +71,17 @@ class Loaded(BaseModel):
         return self.settings.db or f"sqlite:///{data_directory() / 'tapewatch.db'}"
 
     @property
+    def rules_file(self) -> Path | None:
+        """The file that changes the rules of alerts, None for the defaults alone."""
+        given, folder = self.settings.alerts.rules, self.path.parent if self.path else Path()
+        return folder / Path(given).expanduser() if given else None
+
+    @property
+    def account(self) -> str:
+        """Whose calls the vendor counts: a key's, or those of nobody in particular."""
+        return f"{key_fingerprint(self.key) or 'no key'} at {urlsplit(self.settings.base_url).netloc}"
+
+    @property
     def key(self) -> str | None:
         """The API key if the base URL's host may have it, else None."""
         parts = urlsplit(self.settings.base_url)
@@ -190,6 +90,11 @@ class Loaded(BaseModel):
         if self.api_key and (is_vendor or host in LOOPBACK_HOSTS or host in self.settings.source.key_hosts):
             return self.api_key.get_secret_value()
         return None
+
+
+def key_fingerprint(key: str | None) -> str:
+    """Names a key without showing it: engines of one account recognise each other by it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -207,6 +112,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> L
     for name, instead in {"db": "TAPEWATCH_DB or a passfile", "cache": "TAPEWATCH_CACHE"}.items():
         if _password(name, str(given.get(name, ""))):
             raise ConfigError(f"--{name} holds a password, which other users could read; use {instead}")
+    _check_ledger(layers)
     values: dict[str, Any] = {}
     for layer in layers.values():
         _merge(values, layer)
@@ -214,7 +120,30 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> L
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, layers)) from None
-    return Loaded(settings=settings, path=path, api_key=_api_key(settings, environ), secret=_secret(environ))
+    return Loaded(
+        settings=settings,
+        path=path,
+        api_key=_api_key(settings, environ),
+        secret=_secret(environ),
+        monitoring_token=_monitoring_token(settings, environ),
+        otlp_headers=_otlp_headers(settings, environ),
+        channels=_channels(settings, environ),
+        heartbeat_url=_heartbeat_url(settings, environ),
+    )
+
+
+def _check_ledger(layers: Mapping[str, Mapping[str, Any]]) -> None:
+    for where, layer in layers.items():
+        section = layer.get("quota")
+        url = section.get("ledger") if isinstance(section, Mapping) else None
+        if where != ENVIRONMENT and isinstance(url, str) and _holds_password(url):
+            raise ConfigError(f"{where}quota.ledger holds a password, which others could read; use {LEDGER}")
+
+
+def _holds_password(url: str) -> bool:
+    with suppress(ConfigError):  # what is no URL is refused where settings are checked
+        return bool(_password("", url))
+    return False
 
 
 def config_candidates() -> list[Path]:
@@ -257,7 +186,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     fields = set(Settings.model_fields)
     for name, value in environ.items():
         keys = name.removeprefix("TAPEWATCH_").lower().split("__")
-        if name.startswith("TAPEWATCH_") and name not in NOT_SETTINGS:
+        if name.startswith("TAPEWATCH_") and name not in NOT_SETTINGS and not name.startswith(OF_CHANNELS):
             if keys[0] not in fields:
                 near = difflib.get_close_matches(keys[0], fields, 1)
                 hint = f"; did you mean TAPEWATCH_{near[0].upper()}?" if near else ""
@@ -300,8 +229,7 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
         where = next((name for name in reversed(list(layers)) if _has(layers[name], keys)), FLAG)
         key = clean(_spelled(where, keys))
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(keys[-1], _all_keys(), 1)
-            lines.append(f"{where}unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            lines.append(f"{where}unknown setting {key!r}{nearest(keys[-1], _all_keys())}")
         else:
             lines.append(f"{where}{key}: {problem['msg']}")
     return "\n".join(lines)
@@ -325,8 +253,7 @@ def _spelled(where: str, keys: list[str]) -> str:
 
 
 def _all_keys() -> list[str]:
-    models = (Settings, EngineSettings, SourceSettings, QuotaSettings)
-    return [name for model in models for name in model.model_fields]
+    return [name for model in Section.__subclasses__() for name in model.model_fields]
 
 
 def _api_key(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
@@ -335,13 +262,70 @@ def _api_key(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None
         return _as_key(key, "TAPEWATCH_API_KEY")
     if not settings.api_key_file:
         return None
-    path = Path(settings.api_key_file).expanduser()
+    return _as_key(*_private("api_key_file", settings.api_key_file))
+
+
+def _private(setting: str, file: str) -> tuple[str, str]:
+    """What is in a file that nobody else may read, and what to call it. Raises ConfigError."""
+    path = Path(file).expanduser()
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigError(f"api_key_file {path} can be read by others; run: chmod 600 {path}")
-        return _as_key(path.read_text("utf-8", "replace"), f"api_key_file {path}")
+            raise ConfigError(f"{setting} {path} can be read by others; run: chmod 600 {path}")
+        return path.read_text("utf-8", "replace"), f"{setting} {path}"
     except OSError as error:
-        raise ConfigError(f"api_key_file {path}: {error.strerror}") from None
+        raise ConfigError(f"{setting} {path}: {error.strerror}") from None
+
+
+def _monitoring_token(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
+    text, where = environ.get(MONITORING_TOKEN, ""), MONITORING_TOKEN
+    if not text and settings.monitoring.token_file:
+        text, where = _private("monitoring.token_file", settings.monitoring.token_file)
+    elif not text:
+        return None
+    token = text.strip()
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(f"{where}: a token is {SHORTEST_TOKEN} or more printable ASCII characters without spaces")
+    return SecretStr(token)
+
+
+def _otlp_headers(settings: Settings, environ: Mapping[str, str]) -> SecretStr | None:
+    """Lines of NAME: VALUE."""
+    if text := environ.get(OTLP_HEADERS, ""):
+        return SecretStr("\n".join(part.replace("=", ": ", 1) for part in text.split(",")))
+    if settings.monitoring.otlp_headers_file:
+        return SecretStr(_private("monitoring.otlp_headers_file", settings.monitoring.otlp_headers_file)[0])
+    return None
+
+
+def _channels(settings: Settings, environ: Mapping[str, str]) -> dict[str, ChannelSecrets]:
+    """What channels are opened with, by name. Raises ConfigError, which never shows any of it."""
+    channels = settings.alerts.channels
+    known = {f"{OF_CHANNELS}{name.upper()}_{what}" for name in channels for what in ("URL", "SECRET")}
+    for name in environ:
+        if name.startswith(OF_CHANNELS) and name not in known:
+            raise ConfigError(f"the environment sets {clean(name)}, which belongs to no channel of alerts.channels")
+    return {name: _channel_secrets(name, given, environ) for name, given in channels.items()}
+
+
+def _channel_secrets(name: str, given: ChannelSettings, environ: Mapping[str, str]) -> ChannelSecrets:
+    where, variable = f"alerts.channels.{name}", f"{OF_CHANNELS}{name.upper()}"
+    private = _secret_text(f"{where}.url_file", given.url_file, environ.get(f"{variable}_URL", ""))
+    url = private or given.url.get_secret_value().strip()
+    if not url or not (url.isascii() and url.isprintable()):
+        raise ConfigError(f"{where}: url is one line of printable ASCII, as in log://; or {variable}_URL or url_file")
+    secret = _secret_text(f"{where}.secret_file", given.secret_file, environ.get(f"{variable}_SECRET", ""))
+    return ChannelSecrets(url=SecretStr(url), secret=SecretStr(secret), is_private=bool(private))
+
+
+def _heartbeat_url(settings: Settings, environ: Mapping[str, str]) -> SecretStr:
+    alerts = settings.alerts
+    private = _secret_text("alerts.heartbeat_url_file", alerts.heartbeat_url_file, environ.get(HEARTBEAT_URL, ""))
+    return SecretStr(private) if private else alerts.heartbeat_url
+
+
+def _secret_text(setting: str, file: str, given: str) -> str:
+    """What the environment gives, else what the file holds."""
+    return given.strip() or (_private(setting, file)[0].strip() if file else "")
 
 
 def _as_key(text: str, where: str) -> SecretStr:
@@ -352,9 +336,14 @@ def _as_key(text: str, where: str) -> SecretStr:
     return SecretStr(key)
 
 
-def state_directory(settings: Settings) -> Path:
-    """Where logs go; made when absent, mode 0700."""
+def state_place(settings: Settings) -> Path:
+    """Where logs and other state go, whether it is there or not."""
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    path = Path(settings.state) if settings.state else base / "tapewatch"
+    return Path(settings.state) if settings.state else base / "tapewatch"
+
+
+def state_directory(settings: Settings) -> Path:
+    """As `state_place`; made when absent, mode 0700."""
+    path = state_place(settings)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path

@@ -21,13 +21,15 @@ from typing import Any
 import msgspec
 
 from core import events
+from core.bus import Bus, Subscription
 from core.errors import ConfigError, EngineUnreachable, TapewatchError
-from core.events import PROTOCOL, Bus, Hello, Lost, Message, Reply, Subscription
+from core.events import PROTOCOL, Hello, Lost, Message, Reply
 
 MAX_LINE = 16 * 1024 * 1024
 CLIENT_QUEUE = 2_048
 STALLED_CLIENT_SECONDS = 30.0
 LONGEST_RUNTIME_DIRECTORY = 60
+COMMANDS_AT_ONCE = 16
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,8 +160,21 @@ class ControlServer:
             await _write(writer, batch)
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            await _write(writer, [await self._reply(line)])
+        """Commands begin in their order. None waits for one that takes long, such as a quote."""
+        places = asyncio.Semaphore(COMMANDS_AT_ONCE)
+
+        async def answer(line: bytes) -> None:
+            # A client that does not take its answer is noticed by what is emitted to it.
+            with contextlib.suppress(OSError):
+                await _write(writer, [await self._reply(line)])
+            places.release()
+
+        async with asyncio.TaskGroup() as commands:
+            # Of a client that went away, or talks something else, what it has ordered is done.
+            with contextlib.suppress(OSError, ValueError):
+                while line := await reader.readline():
+                    await places.acquire()
+                    commands.create_task(answer(line))
 
     async def _reply(self, line: bytes) -> Reply:
         try:
@@ -170,6 +185,8 @@ class ControlServer:
             result = await self._handle(command.command, command.args)
         except TapewatchError as error:
             return Reply(id=command.id, ok=False, error=str(error))
+        except Exception as error:  # a task boundary: a defect ends one command, in words
+            return Reply(id=command.id, ok=False, error=f"defect: {type(error).__name__}: {error}")
         return Reply(id=command.id, ok=True, result=result)
 
 

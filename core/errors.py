@@ -8,8 +8,13 @@
     ├── EngineUnreachable     the user: no engine answers on the socket
     ├── OutputError           the user: a file for output cannot be written
     ├── CacheUnavailable      nobody: a shared cache is away, and memory goes on
+    ├── DeliveryError         a message could not be delivered
+    │   ├── ChannelAway       nobody: the channel is tried again after `retry_after` seconds or a backoff
+    │   ├── ChannelRefused    the operator: the channel does not take this message, now or later
+    │   └── ChannelGone       the operator: the channel takes no messages any more (410)
     ├── SourceError           something about the vendor's answer
     │   ├── Transient         nobody: the window is asked again after a backoff
+    │   │   └── VendorAway    the operator: nothing is asked while the vendor does not answer
     │   ├── RateLimited       nobody: the host is left alone for `wait` seconds
     │   ├── Malformed         nobody yet: the answer is quarantined and the window asked again
     │   ├── Rejected          the user: the vendor refuses this request for good
@@ -18,6 +23,7 @@
     └── StoreError            the operator: the database cannot be used
         ├── StoreBusy         time: another engine holds it
         ├── StoreUnavailable  time: it is away, full, read-only or out of connections, and will come back
+        │   └── LedgerAway    time: only the place where the account's calls are counted is away
         ├── LeaseLost         nobody: another engine has taken the series over, and what we asked for is its to do
         ├── NotStored         the user: the store has no series of that name
         └── StoreRefused      the user: another origin, a newer version, a foreign file
@@ -25,6 +31,9 @@
 Errors of libraries are translated once, at the adapter that calls them, with `from`.
 Exit codes are promises of the command line: 2 usage or configuration, 3 failed, 75 try again later.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 
 class TapewatchError(Exception):
@@ -37,6 +46,19 @@ class ConfigError(TapewatchError):
     """A flag, setting or file is wrong; the text names it and says what would be right."""
 
     exit_code = 2
+
+
+def gathered(*makers: Callable[[], Any]) -> list[Any]:
+    """What all of them make. Raises ConfigError with what is wrong with any of them, a line a problem."""
+    made, faults = [], []
+    for make in makers:
+        try:
+            made.append(make())
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return made
 
 
 class CacheUnavailable(TapewatchError):
@@ -69,12 +91,40 @@ class OutputError(TapewatchError):
     """A file or directory for output cannot be written."""
 
 
+class DeliveryError(TapewatchError):
+    """A message could not be delivered; the text shows no secret."""
+
+
+class ChannelAway(DeliveryError):
+    """The channel does not take messages for now; not before `retry_after` seconds, where it says so."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ChannelRefused(DeliveryError):
+    """The channel refuses this message and would refuse it again."""
+
+
+class ChannelGone(DeliveryError):
+    """The receiver says that it is there no more."""
+
+
 class SourceError(TapewatchError):
     """The vendor's answer cannot be used."""
 
 
 class Transient(SourceError):
-    """A fault that usually passes: connection lost, deadline missed, a 5xx status."""
+    """A fault that usually passes: connection lost, deadline missed, a 5xx status; `fault` says which in a word."""
+
+    def __init__(self, message: str, fault: str = "network") -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class VendorAway(Transient):
+    """A call was not sent: the vendor has answered nobody for too long."""
 
 
 class RateLimited(SourceError):
@@ -130,6 +180,10 @@ class StoreUnavailable(StoreError):
     """
 
     exit_code = 75
+
+
+class LedgerAway(StoreUnavailable):
+    """Where the account's calls are counted cannot be asked for now; the store is not concerned."""
 
 
 class LeaseLost(StoreError):

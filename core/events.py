@@ -1,4 +1,4 @@
-"""Facts that an engine publishes, their JSON form, and the bus that carries them.
+"""Facts that an engine publishes, and their JSON form.
 
 The JSON objects are the protocol of the control socket and of `--output jsonl`: each has `event`
 (the class's tag), `seq` (ascending within one engine) and `time` (UTC epoch seconds). Two kinds:
@@ -6,25 +6,18 @@ The JSON objects are the protocol of the control socket and of `--output jsonl`:
 *states* replace what was said before under the same `key()`: the bus retains the last of each, and
 the retained ones are the snapshot a late client starts from;
 *facts* happened once and are not retained, apart from a ring of log lines.
-
-Publishing never blocks and never fails the work: a subscriber has a bounded queue and is told how
-much it lost.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import msgspec
 
-from core.failpoints import failpoint
-
-PROTOCOL = 1
+PROTOCOL = 2
 RETAINED_LOG_LINES = 200
 RETAINED_FINISHED_JOBS = 200
+RETAINED_ALERTS = 500
 RETAINED_FINISHED_JOBS_WITH_SERIES = 10  # a snapshot has to stay far below the longest line of the socket
 
 
@@ -119,7 +112,14 @@ class SeriesChanged(Event, frozen=True, kw_only=True, tag="series"):
 
 
 class AlertChanged(Event, frozen=True, kw_only=True, tag="alert"):
-    """One alert instance. `level`: INFO, WARNING, ERROR, CRITICAL; `state`: firing, resolved."""
+    """One alert: a rule that does not hold for a source. `level`: INFO, WARNING, ERROR, CRITICAL.
+
+    `state`: pending, firing, recovering, no_data, error, and resolved at the end, or inactive where nothing was told.
+    `since` is when the condition began and `fired` when it was told, in UTC epoch seconds; `incident` names one firing
+    until it is over, `sequence` counts what happened to it. `doing` says what the engine does about it and `command` is
+    the next thing to try. Who acknowledged it, until when, and who silences or explains it (`inhibited_by`, another
+    alert) keeps it from being told, not from being shown.
+    """
 
     alert: str
     rule: str
@@ -129,13 +129,37 @@ class AlertChanged(Event, frozen=True, kw_only=True, tag="alert"):
     message: str
     source: str = ""
     count: int = 1
+    incident: str = ""
+    sequence: int = 0
+    value: float | None = None
+    fired: float | None = None
+    resolved: float | None = None
+    doing: str = ""
+    command: str = ""
+    acked_by: str = ""
+    acked_until: float | None = None
+    silenced_until: float | None = None
+    inhibited_by: str = ""
+    is_flapping: bool = False
 
     def key(self) -> str:
         return f"alert:{self.alert}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been told and is not over."""
+        return self.state in OPEN_ALERTS
+
+
+OPEN_ALERTS = frozenset({"firing", "recovering", "no_data", "error"})
+LEVELS = ("INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 class EngineSample(Event, frozen=True, kw_only=True, tag="engine"):
-    """The engine process and its host, once a second. Bytes and percent (of one CPU for the engine)."""
+    """The engine process and its host, once a second. Bytes and percent (of one CPU for the engine).
+
+    The vendor's clock is `vendor_ahead` seconds before ours: little, but a sandbox may live in another year.
+    """
 
     cpu_percent: float
     memory_bytes: int
@@ -148,6 +172,7 @@ class EngineSample(Event, frozen=True, kw_only=True, tag="engine"):
     rows_per_second: float
     in_flight: int
     clients: int
+    vendor_ahead: float = 0.0
 
     def key(self) -> str:
         return "engine"
@@ -157,8 +182,9 @@ class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
     """Counters of one cache tier since the engine started. Bytes are those of the values.
 
     `kinds`, of the first tier alone, are how lists of each data type were got: hits, misses, joined (somebody else's
-    load), stale_hits, poisoned. `errors` are operations that failed, `is_away` that the tier is left alone until it
-    answers again.
+    load), stale_hits, poisoned, refused (not asked for again). `errors` are operations that failed, `is_away` that the
+    tier is left alone until it answers again. `latency_p50` and `latency_p99` are seconds that half and 99 % of its
+    answers took at most, None before the first.
     """
 
     tier: str
@@ -169,6 +195,8 @@ class CacheSample(Event, frozen=True, kw_only=True, tag="cache"):
     evictions: int
     errors: int = 0
     is_away: bool = False
+    latency_p50: float | None = None
+    latency_p99: float | None = None
     kinds: dict[str, dict[str, int]] = {}
 
     def key(self) -> str:
@@ -184,13 +212,60 @@ class QuotaWindow(msgspec.Struct, frozen=True):
     resets_at: float
 
 
+class MonthUsage(msgspec.Struct, frozen=True):
+    """`calls` of ours this month, and about how many it will be by its end. Times are UTC epoch seconds, to the hour.
+
+    `budget_at` is when `budget` will be used up as things go, `limit_at` when the vendor's month is; None is never in
+    this month, or unknown.
+    """
+
+    calls: int
+    forecast: int
+    budget: int | None = None
+    budget_at: float | None = None
+    limit_at: float | None = None
+
+
 class QuotaSample(Event, frozen=True, kw_only=True, tag="quota"):
-    """The vendor's limits as the last answer's headers gave them, and what we did since."""
+    """The vendor's limits as the last answer's headers gave them, and what we did since.
+
+    `account` is whose they are, `month` what this store knows of its calls.
+    """
 
     windows: tuple[QuotaWindow, ...]
+    account: str = ""
+    month: MonthUsage | None = None
 
     def key(self) -> str:
         return "quota"
+
+
+class ScheduleChanged(Event, frozen=True, kw_only=True, tag="schedule"):
+    """One schedule of the engine. Times are UTC epoch seconds.
+
+    `what` are its operations in words, `next_run` is None while there is none to come. `last_tick` is the newest time
+    at which it was due, `last_state` what became of it: claimed, running, done, failed, skipped (`last_note` says why).
+    `paused_since` is None unless it is paused, `paused_until` while the pause has no end. `is_removed`: the engine has
+    it no more.
+    """
+
+    schedule: str
+    cron: str
+    what: str = ""
+    next_run: float | None = None
+    is_enabled: bool = True
+    last_tick: int | None = None
+    last_state: str = ""
+    last_finished: float | None = None
+    last_note: str = ""
+    paused_since: float | None = None
+    paused_until: float | None = None
+    paused_by: str = ""
+    comment: str = ""
+    is_removed: bool = False
+
+    def key(self) -> str:
+        return f"schedule:{self.schedule}"
 
 
 class WindowFailed(Event, frozen=True, kw_only=True, tag="window_failed"):
@@ -234,6 +309,14 @@ class GapFound(Event, frozen=True, kw_only=True, tag="gap"):
 
 CATALOG = "catalog"
 STORE = "store"
+
+
+class Rang(Event, frozen=True, kw_only=True, tag="bell"):
+    """The channel `channel` asks whoever looks on to ring, because of an alert of that level."""
+
+    channel: str
+    level: str
+    text: str
 
 
 class LogLine(Event, frozen=True, kw_only=True, tag="log"):
@@ -330,17 +413,24 @@ AnyEvent = (
     | EngineSample
     | CacheSample
     | QuotaSample
+    | ScheduleChanged
     | WindowFailed
     | RetryScheduled
     | RowsQuarantined
     | GapFound
     | LogLine
+    | Rang
     | RunSummary
 )
 Message = AnyEvent | Hello | Snapshot | Lost | Reply
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def oldest_alert(alerts: Iterable[AlertChanged]) -> AlertChanged:
+    """The one that is forgotten first where there are too many: of those that are over, the one that began first."""
+    return min(alerts, key=lambda alert: (alert.is_open, alert.since))
 
 
 def encode(event: Event) -> bytes:
@@ -351,107 +441,3 @@ def encode(event: Event) -> bytes:
 def decode(line: bytes) -> Message:
     """Raises msgspec.DecodeError (ValidationError for an unknown or ill-typed message)."""
     return _decoder.decode(line)
-
-
-class Subscription:
-    """A bounded queue of events for one reader; `lost` counts what did not fit since last asked."""
-
-    def __init__(self, size: int) -> None:
-        self._queue: deque[AnyEvent] = deque()
-        self._size = size
-        self._waiting = asyncio.Event()
-        self._lost = 0
-
-    def offer(self, event: AnyEvent) -> None:
-        if len(self._queue) >= self._size:
-            self._lost += len(self._queue)
-            self._queue.clear()
-        self._queue.append(event)
-        self._waiting.set()
-
-    def take_lost(self) -> int:
-        lost, self._lost = self._lost, 0
-        return lost
-
-    async def next_batch(self) -> list[AnyEvent]:
-        """Wait until there is something, then everything there is."""
-        await self._waiting.wait()
-        self._waiting.clear()
-        batch = list(self._queue)
-        self._queue.clear()
-        return batch
-
-
-class Bus:
-    """Publishes events to subscribers and retains the newest state of everything."""
-
-    def __init__(self, wall_time: Callable[[], float]) -> None:
-        self._wall_time = wall_time
-        self._seq = 0
-        self._retained: OrderedDict[str, AnyEvent] = OrderedDict()
-        self._log: deque[AnyEvent] = deque(maxlen=RETAINED_LOG_LINES)
-        self._finished: deque[str] = deque()
-        self._subscriptions: set[Subscription] = set()
-        self._listeners: list[Callable[[AnyEvent], None]] = []
-
-    @property
-    def seq(self) -> int:
-        return self._seq
-
-    def publish(self, event: AnyEvent) -> AnyEvent:
-        """Stamp `event`, retain it when it is a state, and hand it to everyone; never waits."""
-        failpoint("event_publish")
-        self._seq += 1
-        stamped = msgspec.structs.replace(event, seq=self._seq, time=self._wall_time())
-        self._retain(stamped)
-        for subscription in self._subscriptions:
-            subscription.offer(stamped)
-        for listener in self._listeners:
-            listener(stamped)
-        return stamped
-
-    def snapshot(self) -> Snapshot:
-        """What a late client needs: retained states, then the last log lines."""
-        return Snapshot(seq=self._seq, time=self._wall_time(), events=(*self._retained.values(), *self._log))
-
-    @contextmanager
-    def subscribe(self, size: int = 1024) -> Iterator[Subscription]:
-        subscription = Subscription(size)
-        self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
-
-    def listen(self, listener: Callable[[AnyEvent], None]) -> None:
-        """Call `listener` with every event, on the publisher's stack; it must be quick and not raise."""
-        self._listeners.append(listener)
-
-    def _retain(self, event: AnyEvent) -> None:
-        if isinstance(event, LogLine):
-            self._log.append(event)
-            return
-        key = event.key()
-        if key is None:
-            return
-        newly_final = isinstance(event, JobChanged) and event.is_final and not self._was_final(key)
-        self._retained[key] = event
-        if newly_final and isinstance(event, JobChanged):
-            self._finished.append(event.job)
-            self._forget_oldest_finished()
-
-    def _was_final(self, key: str) -> bool:
-        before = self._retained.get(key)
-        return isinstance(before, JobChanged) and before.is_final
-
-    def _forget_oldest_finished(self) -> None:
-        if len(self._finished) > RETAINED_FINISHED_JOBS_WITH_SERIES:
-            self._forget(f"series:{self._finished[-1 - RETAINED_FINISHED_JOBS_WITH_SERIES]}:")
-        while len(self._finished) > RETAINED_FINISHED_JOBS:
-            job = self._finished.popleft()
-            for key in (f"job:{job}", f"summary:{job}"):
-                self._retained.pop(key, None)
-
-    def _forget(self, prefix: str) -> None:
-        for key in [key for key in self._retained if key.startswith(prefix)]:
-            del self._retained[key]

@@ -5,9 +5,9 @@ found by the entry point group `tapewatch.checks`; what they find is flagged in 
 is dropped for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from core.datasets import DATASETS, Dataset, SeriesKey
 from core.text import clean
@@ -61,6 +61,44 @@ class Finding(NamedTuple):
 
 Check = Callable[[Bars], list[Finding]]
 Complain = Callable[[str, Exception], None]
+
+
+class Learned(NamedTuple):
+    """What a detector knows of a series: its `state` as JSON, as of the bar that begins at `newest`.
+
+    `newest` is in UTC epoch seconds. `market` is a data type and a market, as in `spot_ohlcv/kraken`, `series` an
+    instrument and an interval; it is empty for a market as a whole.
+    """
+
+    market: str
+    series: str
+    detector: str
+    newest: int
+    state: str
+
+
+class Watcher(Protocol):
+    """Compares the newest bars with those before them and with other series. It never raises."""
+
+    def place(self, key: SeriesKey) -> tuple[str, str] | None:
+        """What a series that nothing is known of is called in what was learned; None for one that is known."""
+        ...
+
+    def restore(self, place: tuple[str, str], learned: Sequence[Learned]) -> None:
+        """Know what was learned of a series, as far as it can be read and nothing is known yet."""
+        ...
+
+    def catch_up(self, bars: Bars) -> Iterator[None]:
+        """Learn what lies back in these bars, for a few milliseconds at each step."""
+        ...
+
+    def fresh(self, bars: Bars) -> Sequence[Any]:
+        """What of these bars is to be judged together with that of other series."""
+        ...
+
+    def judge(self, fresh: Sequence[Any], now: float) -> Sequence[tuple[SeriesKey, Finding]]:
+        """What is unusual in it, and where: a market as a whole has no instrument. `now` is the vendor's time."""
+        ...
 
 
 def examine(bars: Bars, checks: Mapping[str, Check], complain: Complain) -> list[Finding]:

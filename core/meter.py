@@ -9,9 +9,37 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextvars import ContextVar
 
 STEP = 1.02  # latencies are kept in classes 2 % wide: a million calls take no more memory than a thousand
+
+
+class Latencies:
+    """How long things took, in seconds, in bounded memory: counts by class, `step` apart."""
+
+    def __init__(self, step: float = STEP) -> None:
+        self.count = 0
+        self.classes: Counter[int] = Counter()
+        self._step = step
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.classes[math.floor(math.log(max(seconds, 1e-6), self._step))] += 1
+
+    def merge(self, classes: Mapping[int, int]) -> None:
+        """Others of the same step, by class."""
+        self.classes.update(classes)
+        self.count += sum(classes.values())
+
+    def at(self, share: float) -> float | None:
+        """The seconds that `share` of them took at most, give or take a class; None without any."""
+        left = math.ceil(self.count * share)
+        for at in sorted(self.classes):
+            left -= self.classes[at]
+            if left <= 0:
+                return math.pow(self._step, at + 0.5)
+        return None
 
 
 class Meter:
@@ -20,7 +48,7 @@ class Meter:
     def __init__(self) -> None:
         self.calls = 0
         self.bytes = 0
-        self._latencies: Counter[int] = Counter()
+        self._latencies = Latencies()
         self._cpu_before = 0.0
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
@@ -29,16 +57,11 @@ class Meter:
         """One call took `seconds` and brought `size` bytes."""
         self.calls += 1
         self.bytes += size
-        self._latencies[math.floor(math.log(max(seconds, 1e-6), STEP))] += 1
+        self._latencies.add(seconds)
 
     def latency(self, share: float) -> float:
         """The seconds that `share` of the calls took at most, give or take 2 %; 0 without calls."""
-        left = math.ceil(self.calls * share)
-        for step in sorted(self._latencies):
-            left -= self._latencies[step]
-            if left <= 0:
-                return math.pow(STEP, step + 0.5)
-        return 0.0
+        return self._latencies.at(share) or 0.0
 
     def start(self) -> None:
         self._cpu_before = time.process_time()

@@ -1,6 +1,5 @@
 """What a user asks for: one operation, whether it came from flags, a batch file or the control socket."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from core.datasets import DATA_TYPES, DATASETS, DEFAULT_SPAN_DAYS, Dataset, Seri
 from core.errors import ConfigError
 from core.options import ALIASES, CHOICES, IGNORED, LISTS, OPTIONS, RANGES, SELECTION, known_keys
 from core.references import REFERENCES, Reference
-from core.text import clean, is_name
+from core.text import clean, is_name, nearest
 from core.windows import GRAINS, Grain, parse_time
 
 DEFAULT_ASSETS = 100
@@ -48,7 +47,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     repair: str | None = None
     order: str = "newest"
     max_requests: int | None = None
-    parallel_workers: int = 16
+    parallel_workers: int = 64
     include_inactive: bool = False
     enable_caching: bool = True
     enable_monitoring: bool = False
@@ -176,7 +175,7 @@ class _Entry:
     def _unknown(self, key: str, name: str) -> str:
         if name in _FIELDS:
             return f"{self._data_type} has no such option"
-        return "there is no such option" + _nearest(key, known_keys(self._data_type))
+        return "there is no such option" + nearest(key, known_keys(self._data_type))
 
 
 def _converted(name: str, value: Any) -> Any:
@@ -211,13 +210,8 @@ def regex_of(name: str) -> re.Pattern[str] | None:
 
 def _not_one_of(value: object, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
-    near = _nearest(value, allowed) if isinstance(value, str) else ""
+    near = nearest(value, allowed) if isinstance(value, str) else ""
     return f"{clean(repr(value), 60)} is not one of {', '.join(allowed)}{near}"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _faults(operation: Operation) -> Iterator[tuple[str, str]]:

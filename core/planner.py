@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.coverage import SeriesState, missing
-from core.datasets import DATASETS, SeriesKey, closed_until, page_seconds
+from core.datasets import DATASETS, SETTLE_SECONDS, SeriesKey, closed_until, page_seconds
 from core.windows import GRAINS, Grain, Window, bundle, clip, intersect, pages, subtract
 
 RECHECK_HORIZON_SECONDS = 7_200
@@ -83,6 +83,15 @@ class Fetch(NamedTuple):
     @property
     def grain(self) -> Grain:
         return GRAINS[self.series.key.interval]
+
+
+def due(fetch: Fetch, now: float) -> float:
+    """By when a call should be answered (UTC epoch seconds): before the next bar is final, if it is for the newest one
+    of a series that is followed; what is history already can wait for ever."""
+    newest = closed_until(int(now), fetch.grain)
+    if fetch.window.end < newest or not fetch.series.covered:
+        return math.inf
+    return newest + fetch.grain.seconds + SETTLE_SECONDS[fetch.grain]
 
 
 @dataclass(frozen=True, slots=True)

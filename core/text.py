@@ -6,6 +6,8 @@ zero-width characters would let one name look like another.
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1 (0x9b is CSI on 8-bit terminals)
@@ -30,13 +32,24 @@ def clean(text: str, limit: int = 200) -> str:
 
 def shown_url(url: str) -> str:
     """`url` without the password that it may hold."""
-    return _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", clean(url)))
+    return without_passwords(clean(url))
+
+
+def without_passwords(text: str) -> str:
+    """`text` without the passwords of the URLs that it may hold."""
+    return _PASSWORD.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
 
 
 def counted(number: int, noun: str) -> str:
     """`1 request`, `2,735 requests`; `series` is the same for one and for many."""
     plural = "" if number == 1 or noun.endswith("series") else "s"
     return f"{number:,} {noun}{plural}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'btc'?` after a message about an unknown word, empty when none is near; a long one is cut."""
+    near = get_close_matches(word[:100], list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def is_name(text: str) -> bool:

@@ -11,8 +11,10 @@ A cache may cost time, never truth: every value can be fetched again, so an erro
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from core.meter import Latencies
 
 
 @dataclass(slots=True)
@@ -20,7 +22,7 @@ class CacheStats:
     """Counters of one tier since it was opened; `bytes` counts values, not keys.
 
     `errors` are operations that failed or took too long, `is_away` says that the tier is left alone for the time
-    being. A far tier is measured when it is cleaned.
+    being. A far tier is measured when it is cleaned. `latency` is of answers, of memory a sample of them.
     """
 
     tier: str
@@ -31,6 +33,7 @@ class CacheStats:
     evictions: int = 0
     errors: int = 0
     is_away: bool = False
+    latency: Latencies = field(default_factory=Latencies, compare=False, repr=False)
 
 
 class Cache(Protocol):
@@ -108,7 +111,7 @@ class Far(Protocol):
         ...
 
     async def clean(self) -> tuple[int, int]:
-        """Remove what has expired; entries and bytes of what is left, 0 bytes where nobody can tell."""
+        """Remove what has expired; entries of what is left and their bytes."""
         ...
 
 

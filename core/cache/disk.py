@@ -6,6 +6,7 @@ nothing is ever unpickled: what is not bytes is unreadable, and the directory is
 
 import asyncio
 import os
+import secrets
 import sqlite3
 import stat
 from collections.abc import Callable, Collection
@@ -16,8 +17,8 @@ from typing import Any, TypeVar
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 
-from core.cache.patterns import matcher
 from core.errors import CacheUnavailable, ConfigError
+from core.patterns import matcher
 
 T = TypeVar("T")
 MAX_BYTES = 256 * 1024 * 1024
@@ -67,6 +68,7 @@ class DiskCache:
         self._directory = directory
         self._max_bytes = max_bytes
         self._cache: Any = None
+        self._token = secrets.token_bytes(8)
         self._thread = ThreadPoolExecutor(1, "disk cache")
 
     async def get(self, key: str) -> bytes | None:
@@ -94,10 +96,10 @@ class DiskCache:
         await self.drop("*")
 
     async def claim(self, key: str, seconds: float) -> bool:
-        return bool(await self._run(lambda cache: cache.add(CLAIM + key, b"", expire=seconds)))
+        return bool(await self._run(lambda cache: cache.add(CLAIM + key, self._token, expire=seconds)))
 
     async def release(self, key: str) -> None:
-        await self._run(lambda cache: cache.delete(CLAIM + key))
+        await self._run(lambda cache: _release(cache, CLAIM + key, self._token))
 
     async def generation(self) -> int:
         return int(await self._run(lambda cache: cache.get(GENERATION, 0)))
@@ -153,6 +155,13 @@ def _read(cache: Any, key: str) -> tuple[bytes | None, str]:
         cache.delete(key)
         return None, ""
     return (value if isinstance(value, bytes) else None), tag or ""
+
+
+def _release(cache: Any, key: str, token: bytes) -> None:
+    """Only who holds a claim may give it back: it may have run out, and be another's by now."""
+    with cache.transact():
+        if cache.get(key) == token:
+            cache.delete(key)
 
 
 def _joined(tags: Collection[str]) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from core.cache.patterns import exactly, for_redis
 from core.errors import CacheUnavailable, ConfigError
+from core.patterns import exactly, for_redis
 from core.text import shown_url
 
 PREFIX = "tapewatch:"
@@ -96,12 +96,13 @@ class RedisCache:
             return int(await client.get(GENERATION) or 0)
 
     async def clean(self) -> tuple[int, int]:
-        """The server removes what has expired. What it weighs only the server could tell, key by key."""
+        """The server removes what has expired."""
         async with self._asked() as client:
-            entries = 0
-            async for _ in client.scan_iter(match=f"{exactly(VALUES)}*", count=SCANNED):
-                entries += 1
-            return entries, 0
+            keys = [key async for key in client.scan_iter(match=f"{exactly(VALUES)}*", count=SCANNED)]
+            async with client.pipeline(transaction=False) as together:
+                for key in keys:
+                    together.strlen(key)
+                return len(keys), sum(await together.execute())
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -124,6 +124,7 @@ class TieredCache:
         if not self._breaker.allows(self._clock.monotonic()):
             asked.close()  # or it would complain that nobody has awaited it
             return otherwise
+        started = self._clock.monotonic()
         try:
             async with asyncio.timeout(max(budget, self._far.budget)):
                 answer = await asked
@@ -132,6 +133,7 @@ class TieredCache:
             if self._breaker.failed(self._clock.monotonic()):
                 self._say(f"the {self._far.tier} cache is away ({error or 'no answer in time'}); memory goes on")
             return otherwise
+        self._stats.latency.add(self._clock.monotonic() - started)
         if self._breaker.succeeded():
             self._say(f"the {self._far.tier} cache is back")
         return answer

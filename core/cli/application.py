@@ -13,6 +13,7 @@ import typer.main
 from click.exceptions import ClickException
 
 from core.cli import dash, examples, ingest, look, transfer
+from core.cli.alerts import alerts
 from core.cli.arguments import same_name, split_globals
 from core.cli.cache import cache
 from core.cli.changes import changes
@@ -22,11 +23,15 @@ from core.cli.describe import describe
 from core.cli.export import EPILOG as EXPORT_EPILOG
 from core.cli.export import export
 from core.cli.gaps import gaps
+from core.cli.options import LookOutput, Output
 from core.cli.quarantine import quarantine
+from core.cli.quota import quota
 from core.cli.restatements import restatements
 from core.cli.sandbox import EPILOG as SANDBOX_EPILOG
 from core.cli.sandbox import sandbox
 from core.cli.series import series
+from core.cli.serve import EPILOG as SERVE_EPILOG
+from core.cli.serve import serve
 from core.cli.status import status
 from core.cli.universe import universe
 from core.cli.verify import EPILOG as VERIFY_EPILOG
@@ -92,6 +97,7 @@ for _name, _words in ingest.WORDS.items():
 app.command("batch", rich_help_panel=INGEST, epilog=ingest.BATCH_EPILOG)(ingest.batch)
 app.command("status", rich_help_panel=LOOK)(status)
 app.command("why", rich_help_panel=LOOK, epilog=WHY_EPILOG)(why)
+app.add_typer(alerts, name="alerts", rich_help_panel=LOOK)
 app.add_typer(look.jobs, name="jobs", rich_help_panel=LOOK)
 app.add_typer(series, name="series", rich_help_panel=LOOK)
 app.command("export", rich_help_panel=LOOK, epilog=EXPORT_EPILOG)(export)
@@ -103,10 +109,12 @@ app.add_typer(gaps, name="gaps", rich_help_panel=REPAIR)
 app.command("verify", rich_help_panel=REPAIR, epilog=VERIFY_EPILOG)(verify)
 app.add_typer(quarantine, name="quarantine", rich_help_panel=REPAIR)
 app.add_typer(cache, name="cache", rich_help_panel=OPERATE)
+app.add_typer(quota, name="quota", rich_help_panel=OPERATE, epilog=examples.epilog("quota"))
 app.add_typer(look.config, name="config", rich_help_panel=OPERATE)
 database.command("diff")(transfer.diff)
 database.command("copy")(transfer.copy)
 app.add_typer(database, name="db", rich_help_panel=OPERATE)
+app.command("serve", rich_help_panel=OPERATE, epilog=SERVE_EPILOG)(serve)
 app.command("dash", rich_help_panel=OPERATE)(dash.dash)
 app.command("engine", hidden=True)(dash.engine)
 app.command("demo", rich_help_panel=TRY)(dash.demo)
@@ -119,15 +127,35 @@ app.command("sandbox", rich_help_panel=TRY, epilog=SANDBOX_EPILOG)(sandbox)
 def plan(
     context: typer.Context,
     command: Annotated[
-        str, typer.Argument(help="A command that asks the vendor.", autocompletion=lambda: list(PLANNED))
-    ],
+        str,
+        typer.Argument(
+            help="A command that asks the vendor; with --schedules a file of them.",
+            autocompletion=lambda: list(PLANNED),
+            metavar="COMMAND",
+        ),
+    ] = "",
+    schedules: Annotated[
+        bool,
+        typer.Option("--schedules", help="What those of a file, or of the settings, cost for as long as they run."),
+    ] = False,
+    output: LookOutput = Output.text,
 ) -> None:
-    """Print what COMMAND with its options would ask for and cost: the same as its --dry_run."""
+    """Print what COMMAND with its options would ask for and cost: the same as its --dry_run.
+
+    With --schedules: calls an hour, a day and a month of each and of all, and when they run next. What cannot keep up
+    with the vendor's limits or the month's budget is named, and refused with exit code 2.
+    """
     from core.errors import ConfigError  # noqa: PLC0415
 
+    if schedules:
+        from core.cli.prices import show_prices  # noqa: PLC0415
+
+        show_prices(command, output)
+        return
     if same_name(command) not in PLANNED:
         raise ConfigError(f"plan {clean(command)}: choose a command that asks the vendor: {', '.join(PLANNED)}")
-    app([command, *context.args, "--dry_run"], prog_name="tapewatch", standalone_mode=False)
+    form = [] if output is Output.text else ["--output", output.value]
+    app([command, *context.args, *form, "--dry_run"], prog_name="tapewatch", standalone_mode=False)
 
 
 def _let_flow(group: typer.Typer, within: str = "") -> None:
@@ -139,7 +167,7 @@ def _let_flow(group: typer.Typer, within: str = "") -> None:
         command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     for part in group.registered_groups:
         if part.typer_instance is not None:
-            _let_flow(part.typer_instance, f"{part.name} ")
+            _let_flow(part.typer_instance, f"{within}{part.name} ")
 
 
 _let_flow(app)

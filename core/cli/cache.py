@@ -15,22 +15,35 @@ if TYPE_CHECKING:
 
 cache = typer.Typer(help="Cached listings: how often they saved a call, forgetting and filling them.")
 COLUMNS = (
-    "tier", "kind", "hits", "misses", "hit_rate", "stale_hits", "poisoned", "entries", "bytes", "evictions", "errors",
-    "state",
+    "tier", "kind", "hits", "misses", "hit_rate", "stale_hits", "poisoned", "refused", "entries", "bytes",
+    "evictions", "p50_ms", "p99_ms", "errors", "state",
 )  # fmt: skip
 NOBODY = "nobody has a cache now: memory:// lives in an engine, and none runs on the store"
+
+
+def _data_types() -> list[str]:
+    from core.references import LISTS  # noqa: PLC0415
+
+    return list(LISTS)
+
+
+def _tags() -> list[str]:
+    from core.references import INSTRUMENT_LISTS  # noqa: PLC0415
+
+    return [*_data_types(), *{market: None for reference in INSTRUMENT_LISTS.values() for market in reference.markets}]
 
 
 @cache.command("stats")
 def stats(output: LookOutput = Output.text) -> None:
     """How often the cache saved a call, of the running engine and by kind of list, and what a shared one holds.
 
-    Counters are those of the engine since it started. Hits of the far tier are what memory did not have.
+    Counters are those of the engine since it started. Hits of the far tier are what memory did not have. Latencies are
+    of answers: of a shared cache those that came in time, of memory a sample.
     """
     import asyncio  # noqa: PLC0415
 
     loaded = settings(announce=False)
-    rows = [row for sample in _samples(loaded) for row in _rows(sample)]
+    rows = engine_rows(loaded)
     if _is_shared(loaded):
         rows.append(asyncio.run(_measured(loaded)))
     show([{name: row.get(name) for name in COLUMNS} for row in rows], output, COLUMNS, NOBODY)
@@ -38,9 +51,20 @@ def stats(output: LookOutput = Output.text) -> None:
 
 @cache.command("clear")
 def clear(
-    data_type: Annotated[list[str] | None, typer.Option("--data_type", help="Only lists of these data types.")] = None,
+    data_type: Annotated[
+        list[str] | None,
+        typer.Option("--data_type", help="Only lists of these data types.", autocompletion=_data_types),
+    ] = None,
     pattern: Annotated[
         str | None, typer.Option("--pattern", help="Only what matches: * any text, ? one character.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            help="Only what belongs to a market, a data type or a vendor's address.",
+            autocompletion=_tags,
+        ),
     ] = None,
 ) -> None:
     """Forget cached lists, in the running engine and in a shared cache; other processes follow within a second.
@@ -54,7 +78,8 @@ def clear(
     loaded = settings(announce=False)
     types = known("data_type", tuple(same_name(name) for name in several(data_type)), LISTS)
     patterns = [f"*:{name}:*" for name in types] + ([f"*:{pattern}"] if pattern else [])
-    count = asyncio.run(_forget(loaded, patterns or ["*"]))
+    tags = list(several(tag))
+    count = asyncio.run(_forget(loaded, patterns or ([] if tags else ["*"]), tags))
     words(NOBODY if count is None else f"forgot {count} cached lists")
 
 
@@ -71,18 +96,11 @@ def warm(
     """
     import asyncio  # noqa: PLC0415
 
-    from core.batch import make_batch  # noqa: PLC0415
     from core.cli.execute import run_operations  # noqa: PLC0415
+    from core.engine.warm import warming  # noqa: PLC0415
 
     loaded, markets = settings(), several(market)
-    of_markets: dict[str, Any] = {"market": list(markets)} if markets else {}
-    operations: list[dict[str, Any]] = [
-        {"data_type": "exchange_metadata"},
-        {"data_type": "asset_metadata"},
-        {"data_type": "spot_instruments", **of_markets},
-        {"data_type": "futures_instruments", **of_markets},
-    ]
-    given = make_batch({"operations": [{**each, "label": "warm"} for each in operations]})
+    given = warming(markets)
     batch = given.with_flags(continue_on_error=True, max_requests=max_requests, enable_monitoring=False)
     code = asyncio.run(run_operations(loaded, batch, output, is_batch=True, detach=False))
     if not code and _is_shared(loaded):
@@ -95,6 +113,16 @@ def _is_shared(loaded: "Loaded") -> bool:
     from core.cache.opening import is_shared  # noqa: PLC0415
 
     return is_shared(loaded.settings.cache)
+
+
+def engine_rows(loaded: "Loaded") -> list[dict[str, Any]]:
+    """What the running engine says: a row a tier, then one a kind of list."""
+    return [row for sample in _samples(loaded) for row in _rows(sample)]
+
+
+def engine_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
+    """The rows of the tiers alone."""
+    return [row for row in engine_rows(loaded) if "state" in row]
 
 
 def _samples(loaded: "Loaded") -> "list[CacheSample]":
@@ -110,12 +138,17 @@ def _samples(loaded: "Loaded") -> "list[CacheSample]":
 def _rows(sample: "CacheSample") -> list[dict[str, Any]]:
     tier = {name: getattr(sample, name) for name in ("tier", "hits", "misses", "entries", "bytes", "evictions")}
     state = "away" if sample.is_away else "in use"
-    own = {**tier, "hit_rate": _rate(sample.hits, sample.misses), "errors": sample.errors, "state": state}
+    latency = {"p50_ms": _milliseconds(sample.latency_p50), "p99_ms": _milliseconds(sample.latency_p99)}
+    own = {**tier, "hit_rate": _rate(sample.hits, sample.misses), **latency, "errors": sample.errors, "state": state}
     kinds = [
         {"tier": "engine", "kind": name, **counts, "hit_rate": _rate(counts["hits"], counts["misses"])}
         for name, counts in sorted(sample.kinds.items())
     ]
     return [own, *kinds]
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 3)
 
 
 def _rate(hits: int, misses: int) -> str | None:
@@ -138,7 +171,7 @@ async def _measured(loaded: "Loaded") -> dict[str, Any]:
     return {**row, "entries": entries, "bytes": size or None, "state": "shared"}
 
 
-async def _forget(loaded: "Loaded", patterns: list[str]) -> int | None:
+async def _forget(loaded: "Loaded", patterns: list[str], tags: list[str]) -> int | None:
     """How many lists; None when there is nobody who has any."""
     from core.cache.opening import open_far  # noqa: PLC0415
     from core.cli.engines import ask, find  # noqa: PLC0415
@@ -146,12 +179,12 @@ async def _forget(loaded: "Loaded", patterns: list[str]) -> int | None:
     counts = []
     found = await find(loaded)
     if found is not None and found.is_here:
-        told = await ask(loaded, "clear_cache", patterns=patterns)
+        told = await ask(loaded, "clear_cache", patterns=patterns, tags=tags)
         counts.append(told["forgot"] if isinstance(told, dict) else 0)
     if _is_shared(loaded):
         far = open_far(loaded.settings.cache)
         try:
-            counts.append(sum([await far.drop(pattern) for pattern in patterns]))
+            counts += [await far.drop(pattern) for pattern in patterns] + [await far.drop_tag(tag) for tag in tags]
         finally:
             await far.close()
     return sum(counts) if counts else None

@@ -61,8 +61,11 @@ def data(text: str) -> None:
 
 
 @contextmanager
-def ending_cleanly() -> Iterator[None]:
-    """A signal ends the command through its cleaning up, with the code that is promised."""
+def ending_cleanly() -> Iterator[list[int]]:
+    """A signal ends the command through its cleaning up, with the code that is promised.
+
+    What it gives has the signals that came: a library that was interrupted may have an exception of its own for that.
+    """
     received: list[int] = []
 
     def end(number: int, _frame: object) -> None:
@@ -71,9 +74,8 @@ def ending_cleanly() -> Iterator[None]:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield received
     except Exception:
-        # A library that was interrupted may have an exception of its own for that.
         if received:
             raise typer.Exit(128 + received[0]) from None
         raise

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from core.batch import make_batch
+from core.cli.archive import archive_of
 from core.cli.context import data, settings, words
 from core.cli.demo_store import DemoStore, postgres_store, sqlite_store
 from core.cli.engines import EngineChild
@@ -129,7 +130,7 @@ def _with_dashboard(child: EngineChild) -> int:
 
     jobs = asyncio.run(submit_jobs(child))
     options = DashboardOptions(read_only=False, theme="dark", ascii=False, mouse=True, owns_engine=True)
-    result = run_dashboard(child.connect, options)
+    result = run_dashboard(child.connect, options, archive=archive_of(child.loaded))
     if int(result):
         return int(result)
     return asyncio.run(_finish(child, jobs)) if child.is_running else 0

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-from core.config import Loaded, state_directory
+from core.config import Loaded, key_fingerprint, state_directory
 from core.control import Connection
 from core.errors import EngineUnreachable
 from core.events import PROTOCOL, AnyEvent, Snapshot
@@ -34,8 +34,6 @@ def holder(loaded: Loaded) -> Holder | None:
 
 def _is_ours(loaded: Loaded, engine: Holder) -> bool:
     """Whether it is one that we would start ourselves."""
-    from core.app import key_fingerprint  # noqa: PLC0415 - heavy
-
     ours = (True, login_name(), loaded.settings.base_url, key_fingerprint(loaded.key))
     return (engine.is_here, engine.user, engine.source, engine.key) == ours
 
@@ -143,11 +141,27 @@ async def _read(connection: Connection) -> None:
         pass
 
 
+def surroundings(loaded: Loaded) -> dict[str, str]:
+    """The environment that gives a program of ours these settings, besides their file.
+
+    Not flags: others can read those, and there may be passwords in them.
+    """
+    settings = loaded.settings
+    return {
+        "TAPEWATCH_DB": loaded.database,
+        "TAPEWATCH_BASE_URL": settings.base_url,
+        "TAPEWATCH_CACHE": settings.cache,
+        "TAPEWATCH_STATE": settings.state,
+        "TAPEWATCH_ENGINE__MAX_WAIT": str(settings.engine.max_wait),
+        "TAPEWATCH_CACHING__WARM_ON_START": str(settings.caching.warm_on_start),
+    }
+
+
 class EngineChild:
     """A dashboard's engine: a process of its own session, so that the terminal's Ctrl-C is not for it."""
 
     def __init__(self, loaded: Loaded, linger: float | None = None) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
         self._linger = linger
         self._process: subprocess.Popen[bytes] | None = None
         self.log = state_directory(loaded.settings) / "engine.log"
@@ -163,7 +177,7 @@ class EngineChild:
         """
         deadline = time.monotonic() + START_SECONDS
         while True:
-            found = await find(self._loaded)
+            found = await find(self.loaded)
             if found is not None:
                 with contextlib.suppress(EngineUnreachable):
                     return await open_connection(found)
@@ -182,12 +196,9 @@ class EngineChild:
             self._process.send_signal(number)
 
     def _start(self) -> None:
-        settings = self._loaded.settings
         command = [sys.executable, "-m", "core.cli", "engine"]
-        command += ["--base_url", settings.base_url]
-        command += ["--max_wait", str(settings.engine.max_wait)]
-        if self._loaded.path is not None:
-            command += ["--config_file", str(self._loaded.path)]
+        if self.loaded.path is not None:
+            command += ["--config_file", str(self.loaded.path)]
         if self._linger is not None:
             command += ["--linger", str(self._linger)]
         with self.log.open("ab") as log:
@@ -197,8 +208,7 @@ class EngineChild:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # Not by flags: others can read those, and there may be passwords in them.
-                env={**os.environ, "TAPEWATCH_DB": self._loaded.database, "TAPEWATCH_CACHE": settings.cache},
+                env={**os.environ, **surroundings(self.loaded)},
             )
 
     def _has_failed(self) -> bool:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from core.app import App, key_fingerprint, open_app, quote
+from core.app import App, open_app, quote
 from core.batch import Batch
 from core.cli.context import leave, words
 from core.cli.engines import EngineChild, find, open_connection
+from core.cli.monitoring import Watched, ping, watching
 from core.cli.options import Output
-from core.cli.quotes import print_quote, quote_object
+from core.cli.quotes import print_quote
 from core.cli.report import (
     Narrator,
     batch_summary,
@@ -25,8 +26,9 @@ from core.cli.report import (
     print_summary,
     say_log,
 )
-from core.config import Loaded
+from core.config import Loaded, key_fingerprint
 from core.control import Connection
+from core.engine.quotes import quote_object
 from core.errors import ConfigError, StoreBusy, TapewatchError
 from core.events import AnyEvent, RunSummary, Snapshot
 from core.operations import Operation
@@ -35,6 +37,7 @@ from core.stores.lock import Holder, describe, lock_path
 
 POLL_SECONDS = 0.5
 IMPATIENT_SECONDS = 0.3
+UNWATCHED = Watched()
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -93,10 +96,12 @@ class Ended(NamedTuple):
     is_handed_over: bool = False
 
 
-async def execute(loaded: Loaded, batch: Batch, output: Output, *, detach: bool = False) -> Ended:
+async def execute(
+    loaded: Loaded, batch: Batch, output: Output, watched: Watched = UNWATCHED, *, detach: bool = False
+) -> Ended:
     """Run `batch` to its end, or hand it over; progress is told on the way, nothing is printed at the end."""
     with Interrupts().watching() as interrupts:
-        executor = _Executor(loaded, output, interrupts, detach=detach)
+        executor = _Executor(loaded, output, interrupts, watched, detach=detach)
         try:
             summaries = await executor.execute(batch)
         finally:
@@ -111,14 +116,31 @@ async def execute(loaded: Loaded, batch: Batch, output: Output, *, detach: bool 
 
 
 async def run_operations(
-    loaded: Loaded, batch: Batch, output: Output, *, is_batch: bool = False, detach: bool = False
+    loaded: Loaded,
+    batch: Batch,
+    output: Output,
+    watched: Watched = UNWATCHED,
+    *,
+    is_batch: bool = False,
+    detach: bool = False,
 ) -> int:
     """Run `batch` and print the summary; the exit code."""
-    ended = await execute(loaded, batch, output, detach=detach)
+    ended = await _execute_and_ping(loaded, batch, output, watched, detach=detach)
     if ended.summaries:
         print_statistics(ended.summaries)
         print_to_end(batch_summary(ended.summaries) if is_batch else ended.summaries[0], output)
     return ended.code
+
+
+async def _execute_and_ping(loaded: Loaded, batch: Batch, output: Output, watched: Watched, *, detach: bool) -> Ended:
+    """A run that only was handed over has not ended: nobody is told then."""
+    ended: Ended | None = None
+    try:
+        ended = await execute(loaded, batch, output, watched, detach=detach)
+        return ended
+    finally:
+        if watched.ping_url and not (ended is not None and ended.is_handed_over):
+            await ping(watched.ping_url, is_success=ended is not None and ended.code == 0)
 
 
 def print_to_end(summary: dict[str, Any], output: Output) -> None:
@@ -132,12 +154,15 @@ def print_to_end(summary: dict[str, Any], output: Output) -> None:
 class _Executor:
     """Runs one batch wherever the store is, and follows it to its end."""
 
-    def __init__(self, loaded: Loaded, output: Output, interrupts: Interrupts, *, detach: bool) -> None:
+    def __init__(
+        self, loaded: Loaded, output: Output, interrupts: Interrupts, watched: Watched, *, detach: bool
+    ) -> None:
         self.narrator = Narrator(output)
         self.refusal_code = 0
         self.was_handed_over = False
         self._loaded = loaded
         self._interrupts = interrupts
+        self._watched = watched
         self._detach = detach
 
     async def execute(self, batch: Batch) -> list[dict[str, Any]]:
@@ -149,7 +174,9 @@ class _Executor:
                 if self._detach:
                     return await self._to_engine_of_its_own(batch)
                 async with open_app(self._loaded, "command") as app:
-                    return await self._run_here(app, batch)
+                    is_served = any(operation.enable_monitoring for operation in batch.operations)
+                    async with watching(app, self._watched, is_served=is_served):
+                        return await self._run_here(app, batch)
             except StoreBusy as busy:
                 found = await find(self._loaded)
                 if found is not None and found.takes_jobs:
@@ -204,6 +231,8 @@ class _Executor:
         try:
             what = "the job runs" if len(batch.operations) == 1 else "the jobs run"
             words(f"the {found.kind}'s engine (pid {found.pid}) holds the store: {what} there")
+            if self._watched.metrics_file is not None:
+                words("--metrics_file is not written: the metrics are those of that engine")
             return await self._follow(connection, batch)
         finally:
             await connection.close()

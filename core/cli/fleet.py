@@ -2,21 +2,35 @@
 
 import time
 from functools import partial
+from typing import TypeVar
 
 from core.config import Loaded
 from core.engine.job import Counters
 from core.stores import RunRecord
 from core.stores.lock import Holder
-from core.stores.opening import is_postgres, reading
+from core.stores.opening import engines_of, is_postgres, reading
 from tui.client import ReadFleet
 from tui.state import OtherJob
 
 SHOWN_SECONDS = 86_400.0
+SHOWN_RUNS = 50
 
 
 def fleet_of(loaded: Loaded) -> ReadFleet | None:
     """Reads the runs of all engines on the database, of the last day or not ended; None where there is one engine."""
     return partial(_read_fleet, loaded.database) if is_postgres(loaded.database) else None
+
+
+def journal_jobs(url: str) -> list[OtherJob]:
+    """The newest runs of the store as its journal has them, whoever ran them. Raises StoreError."""
+    if is_postgres(url):
+        return _read_fleet(url)
+    engines = engines_of(url)
+    known = {engine.name: engine for engine in engines}
+    with reading(url) as reader:
+        return [
+            as_job(run, run.state_among(engines), known.get(run.engine), OtherJob) for run in reader.runs(SHOWN_RUNS)
+        ]
 
 
 def _read_fleet(url: str) -> list[OtherJob]:
@@ -25,13 +39,17 @@ def _read_fleet(url: str) -> list[OtherJob]:
         engines, runs = reader.fleet(time.time() - SHOWN_SECONDS)
     known = {engine.name: engine for engine in engines}
     at_work = [engine for engine in engines if engine.is_alive]
-    return [_as_job(run, run.state_among(at_work), known.get(run.engine)) for run in runs]
+    return [as_job(run, run.state_among(at_work), known.get(run.engine), OtherJob) for run in runs]
 
 
-def _as_job(run: RunRecord, state: str, engine: Holder | None) -> OtherJob:
+Kind = TypeVar("Kind", bound=OtherJob)
+
+
+def as_job(run: RunRecord, state: str, engine: Holder | None, kind: type[Kind]) -> Kind:
+    """A run in the journal as a dashboard has it."""
     summary = run.summary
     counted = {name: summary.get(name, 0) for name in Counters().shown()}
-    return OtherJob(
+    return kind(
         engine=run.engine,
         host=engine.host if engine else "",
         pid=engine.pid if engine else 0,

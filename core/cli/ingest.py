@@ -90,13 +90,16 @@ def make_command(name: str) -> Callable[..., None]:
     own, own_names = ({}, {}) if "interval" in OPTIONS[name] else (o.METADATA_FLAGS, o.METADATA_NAMES)
     flags = {option: own.get(option) or o.FLAGS[option] for option in o.FLAGS if option in OPTIONS[name]}
 
-    def command(dry_run: bool, detach: bool, output: o.Output, **given: Any) -> None:
+    def command(
+        dry_run: bool, detach: bool, metrics_file: Path | None, ping_url: str, output: o.Output, **given: Any
+    ) -> None:
         from core.batch import Batch, with_series_files  # noqa: PLC0415
         from core.operations import make_operation  # noqa: PLC0415
 
         called = {own_names.get(option, option): value for option, value in given.items()}
         operation = make_operation(with_series_files({"data_type": name, **called}, Path()))
-        _run(Batch(operations=(operation,)), output, dry_run=dry_run, detach=detach)
+        how = How(output, dry_run, detach, metrics_file, ping_url)
+        _run(Batch(operations=(operation,)), how)
 
     command.__name__ = name
     _declare(command, {**flags, **o.COMMAND_FLAGS})
@@ -128,6 +131,8 @@ def batch(
     dry_run: o.DryRun = False,
     enable_monitoring: o.Monitoring = False,
     detach: o.Detach = False,
+    metrics_file: o.MetricsFile = None,
+    ping_url: o.PingUrl = "",
     output: o.OutputOption = o.Output.text,
 ) -> None:
     """Run the operations of a file: prerequisites first, the rest side by side, under one budget.
@@ -147,18 +152,31 @@ def batch(
     given = read_batch(path).with_flags(
         continue_on_error=continue_on_error, max_requests=max_requests, enable_monitoring=enable_monitoring
     )
-    _run(given, output, dry_run=dry_run, detach=detach, is_batch=True)
+    _run(given, How(output, dry_run, detach, metrics_file, ping_url), is_batch=True)
 
 
-def _run(batch: "Batch", output: o.Output, *, dry_run: bool, detach: bool, is_batch: bool = False) -> None:
+class How(NamedTuple):
+    """How a command runs, as it was told to."""
+
+    output: o.Output
+    is_dry: bool
+    is_detached: bool
+    metrics_file: Path | None
+    ping_url: str
+
+
+def _run(batch: "Batch", how: How, *, is_batch: bool = False) -> None:
     import asyncio  # noqa: PLC0415 - everything below is loaded by commands that run, not by --help
 
     from core.cli.execute import plan_operations, run_operations  # noqa: PLC0415
+    from core.cli.monitoring import Watched  # noqa: PLC0415
 
+    watched = Watched(how.metrics_file, how.ping_url)
     loaded = settings()
-    if dry_run:
-        code = asyncio.run(plan_operations(loaded, batch, output, is_batch=is_batch))
+    if how.is_dry:
+        code = asyncio.run(plan_operations(loaded, batch, how.output, is_batch=is_batch))
     else:
-        code = asyncio.run(run_operations(loaded, batch, output, is_batch=is_batch, detach=detach))
+        running = run_operations(loaded, batch, how.output, watched, is_batch=is_batch, detach=how.is_detached)
+        code = asyncio.run(running)
     if code:
         raise typer.Exit(code)

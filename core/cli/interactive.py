@@ -4,15 +4,23 @@ import asyncio
 import sys
 
 from core.app import App, open_app
+from core.cli.archive import archive_of
 from core.cli.context import data, words
 from core.cli.engines import EngineChild, holder
 from core.cli.execute import Interrupts
 from core.cli.fleet import fleet_of
-from core.config import Loaded
+from core.config import Loaded, state_place
+from core.engine.warm import warm_on_start
+from core.errors import ConfigError
 from core.stores import sqlite_path
+from core.stores.lock import login_name
 from core.stores.opening import is_there
 from core.windows import iso
+from tui import themes
+from tui.actions import Action
 from tui.app import DashboardOptions, run_dashboard
+from tui.keymap import remapped
+from tui.memory import Notebook
 
 WELCOME = """There is no store at {path} yet.
 
@@ -35,17 +43,40 @@ def wants_demo(loaded: Loaded) -> bool:
     return input("Run the demo now? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def show_dashboard(loaded: Loaded, *, read_only: bool, theme: str | None, ascii_only: bool, mouse: bool) -> int:
+def warmed(loaded: Loaded, warm: bool) -> Loaded:
+    """The same settings, with `[caching] warm_on_start` if `warm`."""
+    if not warm:
+        return loaded
+    caching = loaded.settings.caching.model_copy(update={"warm_on_start": True})
+    return loaded.model_copy(update={"settings": loaded.settings.model_copy(update={"caching": caching})})
+
+
+def actions_of(loaded: Loaded) -> tuple[Action, ...]:
+    """The dashboard's actions with the keys of `[dashboard.keys]`. Raises ConfigError with the file's name."""
+    try:
+        return remapped(loaded.settings.dashboard.keys)
+    except ConfigError as error:
+        raise ConfigError(f"{loaded.path}: {error}") from None
+
+
+def show_dashboard(
+    loaded: Loaded, *, read_only: bool, theme: str | None, ascii_only: bool, mouse: bool, lean: bool
+) -> int:
     """Attach to the store's engine, starting one when there is none; the exit code."""
     child = EngineChild(loaded)
+    notebook = Notebook(state_place(loaded.settings) / "dashboard.json")
+    remembered = notebook.memory.theme if notebook.memory.theme in themes.NAMES else None
     options = DashboardOptions(
         read_only=read_only,
-        theme=theme or loaded.settings.theme,
+        theme=theme or remembered or loaded.settings.theme,
         ascii=ascii_only,
-        mouse=mouse,
+        mouse=mouse and not lean,
+        lean=lean,
         owns_engine=holder(loaded) is None,
+        user=login_name(),
+        actions=actions_of(loaded),
     )
-    return int(run_dashboard(child.connect, options, fleet_of(loaded)))
+    return int(run_dashboard(child.connect, options, fleet_of(loaded), archive_of(loaded), notebook))
 
 
 async def serve_engine(loaded: Loaded, linger: float | None) -> int:
@@ -62,8 +93,9 @@ async def serve_engine(loaded: Loaded, linger: float | None) -> int:
                 asyncio.create_task(interrupts.event.wait()),
                 asyncio.create_task(_until_idle(app, loaded.settings.engine.linger_seconds)),
             ]
+            warming = [asyncio.create_task(warm_on_start(app.engine))] if loaded.settings.caching.warm_on_start else []
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in waits:
+            for task in [*waits, *warming]:
                 task.cancel()
     return interrupts.exit_code if interrupts.number else 0
 

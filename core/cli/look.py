@@ -7,7 +7,8 @@ import typer
 
 from core.cli.context import data, settings, words
 from core.cli.options import LookOutput, Output
-from core.cli.status import overview, print_runs
+from core.cli.overview import recent_runs
+from core.cli.status import print_runs
 from core.cli.stored import as_json, print_table
 from core.text import shown_url
 
@@ -18,9 +19,9 @@ config = typer.Typer(help="Settings.", no_args_is_help=True)
 @jobs.command("list")
 def jobs_list(output: LookOutput = Output.text) -> None:
     """The newest runs, newest first."""
-    found = overview(settings(announce=False))
-    if not as_json(found["runs"], output):
-        print_runs(found["runs"])
+    runs = recent_runs(settings(announce=False))
+    if not as_json(runs, output):
+        print_runs(runs)
 
 
 @jobs.command("show")
@@ -122,6 +123,7 @@ def config_show() -> None:
     loaded = settings(announce=False)
     shown = loaded.settings.model_dump(mode="json")
     shown["db"] = shown_url(loaded.database)
+    shown["quota"]["ledger"] = shown_url(loaded.settings.quota.ledger)
     data(
         json.dumps(
             {"file": str(loaded.path or ""), "api_key": "set" if loaded.api_key else "not set", **shown},
@@ -132,6 +134,25 @@ def config_show() -> None:
 
 @config.command("check")
 def config_check() -> None:
-    """Say whether the settings are right; exit 2 with every problem when they are not."""
-    settings()
-    words("the settings are right")
+    """Say whether the settings are right, and the rules, channels, schedules and keys they name; nothing is sent.
+
+    Exit 2 with every problem when they are not.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from core.alerting.rule_files import rules_of  # noqa: PLC0415
+    from core.channels import check_channels  # noqa: PLC0415
+    from core.cli.daemon import schedules_of  # noqa: PLC0415
+    from core.cli.interactive import actions_of  # noqa: PLC0415
+    from core.errors import gathered  # noqa: PLC0415
+    from core.text import counted  # noqa: PLC0415
+
+    loaded = settings()
+    rules, schedules, *_ = gathered(
+        lambda: rules_of(loaded.rules_file),
+        lambda: schedules_of(loaded),
+        lambda: asyncio.run(check_channels(loaded)),
+        lambda: actions_of(loaded),
+    )
+    found = ((len(rules.rules), "rule"), (len(loaded.channels), "channel"), (len(schedules), "schedule"))
+    words(f"the settings are right: {', '.join(counted(number, what) for number, what in found)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -161,7 +162,7 @@ MaxRequests = Annotated[
     typer.Option("--max_requests", help="Allow this many calls instead of the default share.", rich_help_panel=RUNNING),
 ]
 Workers = Annotated[
-    int, typer.Option("--parallel_workers", help="Requests of this job at once.", rich_help_panel=RUNNING)
+    int, typer.Option("--parallel_workers", help="Requests of this job at once, at most.", rich_help_panel=RUNNING)
 ]
 DryRun = Annotated[
     bool,
@@ -170,7 +171,9 @@ DryRun = Annotated[
 Monitoring = Annotated[
     bool,
     typer.Option(
-        "--enable_monitoring", help="Print statistics of every operation at the end.", rich_help_panel=RUNNING
+        "--enable_monitoring",
+        help="Serve /metrics meanwhile, print statistics of every operation at the end.",
+        rich_help_panel=RUNNING,
     ),
 ]
 Caching = Annotated[
@@ -181,6 +184,24 @@ Label = Annotated[str, typer.Option("--label", help="A name for the run in the j
 Detach = Annotated[
     bool,
     typer.Option("--detach", help="Hand over to the running engine and return.", rich_help_panel=RUNNING),
+]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics_file",
+        metavar="FILE.prom",
+        help="Keep metrics in a file for node_exporter's textfile collector.",
+        rich_help_panel=RUNNING,
+    ),
+]
+PingUrl = Annotated[
+    str,
+    typer.Option(
+        "--ping_url",
+        metavar="URL",
+        help="Ask for URL when all went well, for URL/fail else, as dead man's switches take it.",
+        rich_help_panel=RUNNING,
+    ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="What stdout gets.", rich_help_panel=RUNNING)]
 LookOutput = Annotated[Output, typer.Option("--output", help="What stdout gets.")]
@@ -206,7 +227,7 @@ FLAGS: dict[str, tuple[Any, Any]] = {
     "repair": (Repair, None),
     "order": (Order, "newest"),
     "max_requests": (MaxRequests, None),
-    "parallel_workers": (Workers, 16),
+    "parallel_workers": (Workers, 64),
     "enable_caching": (Caching, True),
     "enable_monitoring": (Monitoring, False),
     "label": (Label, ""),
@@ -219,5 +240,7 @@ METADATA_NAMES = {"pair_limit": "asset_limit"}
 COMMAND_FLAGS: dict[str, tuple[Any, Any]] = {
     "dry_run": (DryRun, False),
     "detach": (Detach, False),
+    "metrics_file": (MetricsFile, None),
+    "ping_url": (PingUrl, ""),
     "output": (OutputOption, Output.text),
 }

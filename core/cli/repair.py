@@ -16,7 +16,7 @@ from core.cli.report import batch_summary
 from core.cli.stored import print_table
 from core.config import Loaded
 from core.datasets import SeriesKey
-from core.operations import Operation, make_operation
+from core.engine.repair import repairs
 from core.stores.opening import reading
 from core.stores.reading import Reader
 from core.stores.selection import Selection
@@ -62,7 +62,11 @@ async def repair(
     """Ask again for the holes of the selected series; the exit code."""
     with reading(loaded.database) as reader:
         before = holes(reader, selection)
-    batch = Batch(operations=_operations(before, every=every), continue_on_error=True, max_requests=max_requests)
+    batch = Batch(
+        operations=repairs((hole.key for hole in before), every=every),
+        continue_on_error=True,
+        max_requests=max_requests,
+    )
     if dry_run and batch.operations:
         return await plan_operations(loaded, batch, output, is_batch=True)
     code, summaries = 0, []
@@ -81,19 +85,6 @@ def holes(reader: Reader, selection: Selection) -> list[Hole]:
     gaps = [Hole(each.series_id, each.key, each.gap.window, each.explanation.cause) for each in reader.gaps(selection)]
     failed = [Hole(each.series_id, each.key, each.window, FAILED_FETCH) for each in reader.failed(selection)]
     return gaps + failed
-
-
-def _operations(damaged: Sequence[Hole], *, every: bool) -> tuple[Operation, ...]:
-    """One a data type and interval, with the series that are damaged by name."""
-    named: dict[tuple[str, str], dict[str, None]] = {}
-    for hole in damaged:
-        key = hole.key
-        named.setdefault((key.data_type, key.interval), {})[f"{key.market}/{key.instrument}"] = None
-    given = {"repair": "all" if every else "open", "label": "gaps repair"}
-    return tuple(
-        make_operation({"data_type": data_type, "interval": interval, "series": list(series), **given})
-        for (data_type, interval), series in named.items()
-    )
 
 
 def became(before: Sequence[Hole], after: Sequence[Hole]) -> Outcome:

@@ -2,34 +2,37 @@
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.cli.context import data, settings
 from core.cli.options import LookOutput, Output
-from core.cli.stored import print_table
-from core.text import shown_url
+from core.cli.overview import overview
+from core.cli.quota import span_words, standing_lines
+from core.cli.stored import print_lines, print_table
+from core.text import clean
 
 if TYPE_CHECKING:
     from core.config import Loaded
-    from core.events import AlertChanged
-    from core.stores import RunRecord
-    from core.stores.lock import Holder
-    from core.stores.reading import Reader
 
-FINAL = {"complete", "complete_with_gaps", "waiting_quota", "failed", "cancelled"}
 CHECK_CODES = {"ok": 0, "degraded": 1, "down": 3}
 
 
 def status(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when degraded, 3 when down.")] = False,
     enable_monitoring: Annotated[bool, typer.Option("--enable_monitoring", help="Accepted for scripts.")] = False,
+    since: Annotated[
+        str, typer.Option("--since", help="How operations went since a UTC date or time, or for so long: 24h.")
+    ] = "",
     output: LookOutput = Output.text,
 ) -> None:
-    """Current and recent runs, the newest bar of every data type, alerts, and whether all is well."""
+    """Whether all is well and why not: engines, store, source, quota, cache, alerts, data types, schedules and runs."""
     loaded = settings()
-    found = overview(loaded)
+    found = {**overview(loaded), "quota": _quota(loaded), "cache": _cache(loaded)}
+    if since:
+        found["history"] = _history(loaded, since)
     if output is Output.text:
         _print_status(found)
     else:
@@ -38,125 +41,101 @@ def status(
         raise typer.Exit(code)
 
 
-def overview(loaded: "Loaded") -> dict[str, Any]:
-    """The object of `status --output json`. `health`: ok, degraded (`reasons` say why) or down."""
+def _history(loaded: "Loaded", since: str) -> dict[str, Any] | None:
+    """None when the store does not tell. Raises ConfigError for what is no time."""
+    from core.cli.history import history_object  # noqa: PLC0415
     from core.errors import StoreError  # noqa: PLC0415
     from core.stores.opening import reading  # noqa: PLC0415
-    from core.windows import iso  # noqa: PLC0415
+    from core.windows import parse_since  # noqa: PLC0415
 
-    engines = _engines(loaded)
-    found: dict[str, Any] = {
-        "time": iso(time.time()),
-        "config": str(loaded.path or ""),
-        "store": shown_url(loaded.database),
-        "source": loaded.settings.base_url,
-        "engine": _engine(engines[0]) if engines else None,
-        "engines": [_engine(engine) for engine in engines],
-    }
+    now = time.time()
+    after = parse_since(since, now)
     try:
         with reading(loaded.database) as reader:
-            return {**found, **_contents(reader, engines)}
-    except StoreError as error:
-        health = {"health": "down", "store_health": "down", "source_health": "unknown", "reasons": [str(error)]}
-        return {**found, **health, "runs": [], "data_types": [], "lists": [], "alerts": []}
-
-
-def _contents(reader: "Reader", engines: "list[Holder]") -> dict[str, Any]:
-    from core.windows import iso  # noqa: PLC0415
-
-    alerts, runs = reader.alerts(), [_run(record, engines) for record in reader.runs()]
-    data_types = reader.data_types()
-    for entry in data_types:
-        entry["last_bar"] = iso(entry["last_bar"]) if entry["last_bar"] is not None else None
-    return {
-        "origin": reader.origin(),
-        "health": "degraded" if alerts else "ok",
-        "store_health": "ok",
-        "source_health": _source_health(runs, alerts),
-        "reasons": [f"{alert.level} {alert.source}: {alert.message}" for alert in alerts],
-        "runs": runs,
-        "data_types": data_types,
-        "lists": [
-            {**entry, "refreshed": iso(entry["refreshed"]) if entry["refreshed"] is not None else None}
-            for entry in reader.lists()
-        ],
-        "alerts": [_alert(alert) for alert in alerts],
-    }
-
-
-def _source_health(runs: list[dict[str, Any]], alerts: "list[AlertChanged]") -> str:
-    """As the newest run that ended found it: `status` itself asks the vendor nothing."""
-    if any(alert.rule in {"retries_exhausted", "run_failed"} for alert in alerts):
-        return "failing"
-    return "ok" if any(run["state"] in FINAL for run in runs) else "unknown"
-
-
-def _alert(alert: "AlertChanged") -> dict[str, Any]:
-    names = ("rule", "level", "since", "source", "message", "count")
-    return {name: getattr(alert, name) for name in names}
-
-
-def _engines(loaded: "Loaded") -> "list[Holder]":
-    """Those at work on the store, on any host; none when the database does not answer, which is told elsewhere."""
-    from core.errors import StoreError  # noqa: PLC0415
-    from core.stores.opening import engines_of  # noqa: PLC0415
-
-    try:
-        return engines_of(loaded.database)
+            return history_object(reader, min(after, int(now)), now)
     except StoreError:
-        return []
+        return None
 
 
-def _engine(engine: "Holder") -> dict[str, Any]:
-    return {
-        "name": engine.name,
-        "host": engine.host,
-        "pid": engine.pid,
-        "kind": engine.kind,
-        "user": engine.user,
-        "since": engine.since,
-        "socket": engine.socket,
-    }
+def _cache(loaded: "Loaded") -> list[dict[str, Any]]:
+    """A row a tier of the running engine's cache, none without an engine."""
+    from core.cli.cache import engine_tiers  # noqa: PLC0415
+
+    names = ("tier", "hits", "misses", "hit_rate", "entries", "bytes", "state")
+    return [{name: row[name] for name in names} for row in engine_tiers(loaded)]
 
 
-def _run(record: "RunRecord", engines: "list[Holder]") -> dict[str, Any]:
-    return {
-        "job": record.job,
-        "run_id": record.run_id,
-        "engine": record.engine,
-        "data_type": record.data_type,
-        "interval": record.interval,
-        "label": record.label,
-        "state": record.state_among(engines),
-        "created": record.created,
-        "finished": record.finished,
-        "summary": record.summary,
-    }
+def _quota(loaded: "Loaded") -> dict[str, Any] | None:
+    """The object of `quota --output json`, None when the store does not tell."""
+    from core.cli.quota import standing, standing_object  # noqa: PLC0415
+    from core.errors import StoreError  # noqa: PLC0415
+
+    now = time.time()
+    try:
+        return standing_object(standing(loaded, now), now)
+    except StoreError:
+        return None
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    data(f"health   {found['health']}")
-    for reason in found["reasons"]:
-        data(f"         {reason}")
-    data(f"config   {found['config'] or 'defaults'}")
-    data(f"store    {found['store']}  origin {found.get('origin') or 'none yet'}")
-    data(f"source   {found['source']}  {found['source_health']}")
-    for engine in found["engines"]:
-        data(f"engine   {engine['kind']} engine, pid {engine['pid']}, user {engine['user']}, {engine['host']}")
-    if not found["engines"]:
-        data("engine   no engine is running")
-    data("")
-    data(f"{'data type':24} {'series':>8} {'rows':>14} {'gaps':>6}  last closed bar")
-    for entry in found["data_types"]:
-        name = f"{entry['data_type']} {entry['interval']}"
-        data(f"{name:24} {entry['series']:>8,} {entry['rows']:>14,} {entry['gaps']:>6}  {entry['last_bar'] or '-'}")
-    data("")
-    if found["lists"]:
-        data(f"{'list':40} {'entities':>8}  refreshed")
-        for entry in found["lists"]:
-            data(f"{entry['list']:40} {entry['entities']:>8,}  {entry['refreshed'] or '-'}")
+    for name, text in _facts(found):
+        print_lines(f"{name:8} ", text)
+    tables = [
+        [_data_type_row(entry) for entry in found["data_types"]],
+        [_schedule_row(entry) for entry in found["schedules"]],
+        found["lists"],
+        [_run_row(run) for run in found["runs"]],
+    ]
+    for rows in filter(None, tables):
         data("")
-    print_runs(found["runs"])
+        print_table(rows)
+    if found.get("history"):
+        from core.cli.history import print_history  # noqa: PLC0415
+
+        data("")
+        print_history(found["history"])
+
+
+def _schedule_row(entry: dict[str, Any]) -> dict[str, Any]:
+    """A pause matters more than what became of the last run."""
+    note = clean(entry["paused"] or entry["note"], 80) or None
+    return {**{name: value for name, value in entry.items() if name != "paused"}, "note": note}
+
+
+def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is known, a line each: what it is about, or nothing where that is as before, and the words."""
+    why = {part["name"]: part["why"] for part in found["components"]}
+    yield "health", found["health"]
+    yield from (("", clean(reason, 500)) for reason in found["reasons"])
+    yield "config", found["config"] or "defaults"
+    yield "store", f"{found['store']}  origin {found.get('origin') or 'none yet'}"
+    yield "source", f"{found['source']}  {found['source_health']}"
+    yield "engine", why["engine"]
+    if "alerts" in why:
+        yield "alerts", why["alerts"]
+    yield from _named("quota", standing_lines(found["quota"]) if found["quota"] else [])
+    yield from _named("cache", [_tier_words(tier) for tier in found["cache"]])
+
+
+def _named(name: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield from (("" if at else name, line) for at, line in enumerate(lines))
+
+
+def _tier_words(tier: dict[str, Any]) -> str:
+    rate = f"{tier['hit_rate']} hits" if tier["hit_rate"] else "not asked yet"
+    return f"{tier['tier']}  {rate}, {tier['entries']:,} entries, {tier['state']}"
+
+
+def _data_type_row(entry: dict[str, Any]) -> dict[str, Any]:
+    age = entry["age_seconds"]
+    return {
+        "data_type": f"{entry['data_type']} {entry['interval']}",
+        "series": entry["series"],
+        "rows": entry["rows"],
+        "gaps": entry["gaps"],
+        "last_closed_bar": entry["last_bar"],
+        "ended": None if age is None else f"{span_words(age)} ago",
+    }
 
 
 def print_runs(runs: list[dict[str, Any]]) -> None:

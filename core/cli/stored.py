@@ -1,6 +1,7 @@
 """Options that choose stored series, and tables of what is found about them."""
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from core.cli.arguments import same_name
 from core.cli.context import data
 from core.cli.options import Output
+from core.cli.terminal import width
 
 if TYPE_CHECKING:
     from core.datasets import SeriesKey
@@ -122,14 +124,35 @@ def show(rows: Sequence[Mapping[str, Any]], output: Output, columns: Sequence[st
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Aligned columns under their names; numbers to the right."""
+    """Aligned columns under their names, numbers to the right; on a terminal that is too narrow a line a value."""
     titles = [name.replace("_", " ") for name in rows[0]]
     lines = [[_cell(value) for value in row.values()] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(titles, *lines, strict=True)]
+    if (room := width()) is not None and sum(widths) + 2 * (len(widths) - 1) > room:
+        _print_blocks(titles, lines)
+        return
     numbers = [isinstance(value, int | float) for value in rows[0].values()]
     for line in (titles, *lines):
         cells = zip(line, widths, numbers, strict=True)
         data("  ".join(f"{cell:>{width}}" if right else f"{cell:{width}}" for cell, width, right in cells).rstrip())
+
+
+def _print_blocks(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, titles))
+    for at, line in enumerate(lines):
+        if at:
+            data("")
+        for title, cell in zip(titles, line, strict=True):
+            print_lines(f"{title:{widest}}  ", cell)
+
+
+def print_lines(left: str, text: str) -> None:
+    """`text` beside `left`, within the terminal's width if there is one; a word that is longer stays whole."""
+    lines = [text]
+    if (room := width()) is not None:
+        lines = textwrap.wrap(text, max(20, room - len(left)), break_long_words=False, break_on_hyphens=False) or [""]
+    for at, line in enumerate(lines):
+        data((" " * len(left) if at else left) + line)
 
 
 def _cell(value: Any) -> str:

@@ -1,67 +1,39 @@
-"""Alerts as states: what fires, since when, and when it is over. The rules over metrics come on top."""
+"""Conditions that the engine states by itself: the vendor, its key, the clock, the month's budget."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
-import msgspec
-
-from core.events import AlertChanged, Bus
+from core.alerting.book import Alerts
+from core.bus import Bus
+from core.engine.job import Job
+from core.errors import Unauthorized
+from core.events import LogLine, MonthUsage
+from core.text import counted
+from core.usage import MONTH_BUDGET
+from core.windows import iso
 
 SKEW_SECONDS = 30.0
 STOPPED_SECONDS = 86_400.0
+BUDGET_SHARE_TOLD = 0.8
+VENDOR_AWAY, KEY_REFUSED, RETIRED = "vendor_unavailable", "key_refused", "instrument_retired"
 
 
-class Alerts:
-    """Open alerts by rule and source; each change is published once and left to be recorded."""
+def judge_vendor(alerts: Alerts, bus: Bus, source: str, fault: str, now: float) -> None:
+    """The vendor stopped answering, or is back when there is no `fault`; everybody hears of it once."""
+    if fault:
+        text = f"the vendor does not answer: {fault}"
+        alerts.fire(VENDOR_AWAY, "CRITICAL", source, text, now)
+        bus.publish(LogLine(level="error", text=f"{text}; one call at a time looks whether it is back", source=source))
+    else:
+        alerts.resolve(VENDOR_AWAY, source)
+        bus.publish(LogLine(level="info", text="the vendor answers again", source=source))
 
-    def __init__(self, bus: Bus, known: Iterable[AlertChanged] = ()) -> None:
-        self._bus = bus
-        self._open = {alert.alert: alert for alert in known if alert.state == "firing"}
-        self._unrecorded: dict[str, AlertChanged] = {}
-        for alert in self._open.values():
-            bus.publish(alert)
 
-    def fire(self, rule: str, level: str, source: str, message: str, now: float) -> None:
-        """The condition holds; firing again counts up and keeps `since`."""
-        key = f"{rule}:{source}"
-        before = self._open.get(key)
-        alert = AlertChanged(
-            alert=key,
-            rule=rule,
-            level=level,
-            state="firing",
-            since=before.since if before else now,
-            message=message,
-            source=source,
-            count=before.count + 1 if before else 1,
-        )
-        self._change(key, alert)
-
-    def resolve(self, rule: str, source: str) -> None:
-        """The condition is over; nothing happens when it was not firing."""
-        key = f"{rule}:{source}"
-        if (before := self._open.get(key)) is not None:
-            self._change(key, msgspec.structs.replace(before, state="resolved"))
-            del self._open[key]
-
-    def firing(self, rule: str) -> list[str]:
-        """The sources for which `rule` holds."""
-        return [alert.source for alert in self._open.values() if alert.rule == rule]
-
-    def unrecorded(self) -> list[AlertChanged]:
-        """What changed and is not in the journal yet."""
-        return list(self._unrecorded.values())
-
-    def recorded(self, alerts: Iterable[AlertChanged]) -> None:
-        """These are in the journal now, unless they changed again meanwhile."""
-        for alert in alerts:
-            if self._unrecorded.get(alert.alert) is alert:
-                del self._unrecorded[alert.alert]
-
-    def _change(self, key: str, alert: AlertChanged) -> None:
-        stamped = self._bus.publish(alert)
-        assert isinstance(stamped, AlertChanged)  # noqa: S101 - the bus stamps, it does not convert
-        self._open[key] = stamped
-        self._unrecorded[key] = stamped
+def judge_key(alerts: Alerts, source: str, job: Job, now: float) -> None:
+    """Say when a job ended because the vendor refuses the key; an answer to another one is the end of that."""
+    if isinstance(job.failure, Unauthorized):
+        alerts.fire(KEY_REFUSED, "CRITICAL", source, f"the vendor refuses the API key: {job.failure}", now)
+    elif job.windows_done:
+        alerts.resolve(KEY_REFUSED, source)
 
 
 def judge_clock(alerts: Alerts, source: str, skew: float, now: float) -> None:
@@ -76,3 +48,37 @@ def judge_clock(alerts: Alerts, source: str, skew: float, now: float) -> None:
         )
     else:
         alerts.resolve("clock_skew", source)
+
+
+def judge_month(alerts: Alerts, account: str, month: MonthUsage, now: float) -> None:
+    """Say when the month's budget is used up, nearly is, or will be as things go; each of that once."""
+    level, text = _of_budget(month)
+    if level == alerts.level("month_budget", account):
+        return
+    if level:
+        alerts.fire("month_budget", level, account, text, now)
+    else:
+        alerts.resolve("month_budget", account)
+
+
+def _of_budget(month: MonthUsage) -> tuple[str, str]:
+    if month.budget is None:
+        return "", ""
+    used = f"{month.calls:,} of {counted(month.budget, 'call')} of {MONTH_BUDGET}"
+    if month.calls >= month.budget:
+        return "CRITICAL", f"{used} are used up; no more are sent this month"
+    if month.budget_at is not None:
+        return "WARNING", f"{used} are used; as things go it is used up about {iso(month.budget_at)}"
+    if month.calls >= BUDGET_SHARE_TOLD * month.budget:
+        return "WARNING", f"{used} are used"
+    return "", ""
+
+
+def judge_retired(alerts: Alerts, place: str, names: Collection[str], now: float) -> None:
+    """Say which instruments of a list have ended, until the next answer of that list."""
+    for source in alerts.firing(RETIRED):
+        if source.startswith(f"{place}/") and source.removeprefix(f"{place}/") not in names:
+            alerts.resolve(RETIRED, source)
+    for name in names:
+        text = f"{name} is no longer active; its history is kept, and nothing more is asked for after its last bars"
+        alerts.fire(RETIRED, "INFO", f"{place}/{name}", text, now)

@@ -1,5 +1,6 @@
 """Jobs that were asked for together: what waits for what, what a failure stops, and their one budget."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ class BatchRun:
         self._series = [job for job in self.jobs if not job.operation.is_metadata]
         self._faults: dict[str, TapewatchError] = {}
         self._refused: Job | None = None
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def turn(self, job: Job) -> asyncio.Lock:
+        """Jobs of one data type and interval run one after another: each was planned on what those before it do."""
+        return self._turns.setdefault((job.operation.data_type, job.operation.interval), asyncio.Lock())
 
     def before(self, job: Job) -> list[Job]:
         """The jobs that must have ended before `job` starts."""
@@ -105,25 +111,28 @@ class Quote(NamedTuple):
     """What a batch would ask for, a plan an operation, beside what there is to spend.
 
     `limits` are the vendor's as far as its answers told, `allowed` how many calls a run may send and what
-    says so, `free_bytes` the room on the store's disk; None is unknown.
+    says so, `free_bytes` the room on the store's disk; None is unknown. `month_left` is what a run finds left of the
+    month's budget, None without one.
     """
 
     needs: list[Need]
     limits: list[Limit]
     allowed: tuple[int, str] | None
     free_bytes: int | None
+    month_left: int | None = None
 
 
 async def quote_batch(batch: Batch, tools: Tools) -> Quote:
     """What a run of `batch` would ask for; the store is only read, of the vendor only what plans are made of."""
+    month_left = tools.permits.usage.left(tools.clock.wall())
     needs = await _plan_all(batch, tools)
-    limits = sorted(tools.permits.quota.limits.values(), key=lambda limit: limit.seconds)
+    limits = sorted(tools.permits.quota.ours(), key=lambda limit: limit.seconds)
     bounds = [operation.max_requests for operation in batch.operations]
     given = batch.max_requests if len(bounds) > 1 else bounds[0]
     allowed = None if given is None else (given, "--max_requests")
     if allowed is None and (share := allowance(limits, tools.options.budget_share)) is not None:
         allowed = share[0], f"{tools.options.budget_share * 100:g} % of what is left of the {share[1]}"
-    return Quote(needs, limits, allowed, tools.free_bytes())
+    return Quote(needs, limits, allowed, tools.free_bytes(), month_left)
 
 
 async def _plan_all(batch: Batch, tools: Tools) -> list[Need]:

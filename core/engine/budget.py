@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from core.clock import Clock
 from core.engine.job import Job
-from core.engine.planning import count_calls, metered_listings
+from core.engine.metadata import count_calls, metered_listings
 from core.engine.quote import plan_cost
 from core.engine.tools import Tools
 from core.errors import BudgetRefused, Rejected, RoomRefused
 from core.limits import allowance
 from core.planner import Plan
+from core.text import counted
+from core.usage import MONTH_BUDGET, Usage, month_of
+from core.windows import iso
 
 ASK_LIMITS_FROM = 100
 SHARE_OF_FREE_DISK = 0.8
@@ -47,7 +51,8 @@ class Budget:
 
     async def check(self, needs: Sequence[Need], tools: Tools, say: Say) -> None:
         """Raises BudgetRefused when `needs` are more calls than are left of what may be spent, RoomRefused
-        when they would take more than their share of the free disk."""
+        when they would take more than their share of the free disk. Nothing overrides the month's budget."""
+        check_month(sum(plan.requests + plan.metadata_requests for _, plan in needs), tools.permits.usage, tools.clock)
         for job, plan in needs:
             if job.operation.max_requests is not None:
                 _compare(plan.requests, job.operation.max_requests, "--max_requests", plan.requests)
@@ -62,10 +67,8 @@ class Budget:
         return sum(need.plan.requests for need in needs if self._is_given or need.job.operation.max_requests is None)
 
     async def _learn(self, job: Job, needed: int, tools: Tools, say: Say) -> None:
-        quota = tools.permits.quota
-        if not quota.limits and needed >= ASK_LIMITS_FROM:
-            await _ask_limits(job, tools, say)
-        if (found := allowance(quota.limits.values(), tools.options.budget_share)) is not None:
+        await learn_limits(job, tools, say, asks=needed >= ASK_LIMITS_FROM)
+        if (found := allowance(tools.permits.quota.ours(), tools.options.budget_share)) is not None:
             self._allowed, window = found
             self._by = f"the default share of what is left of the {window}"
 
@@ -75,6 +78,18 @@ def _compare(needed: int, allowed: int, by: str, enough: int) -> None:
         raise BudgetRefused(
             f"the plan needs {needed} requests, {by} allows {max(0, allowed)}; "
             f"see the plan with --dry_run, go ahead with --max_requests {enough}"
+        )
+
+
+def check_month(needed: int, usage: Usage, clock: Clock) -> None:
+    """Raises BudgetRefused when `needed` calls are more than are left of the month's budget."""
+    now = clock.wall()
+    left = usage.left(now)
+    if left is not None and needed > left:
+        raise BudgetRefused(
+            f"the plan needs {counted(needed, 'call')}, {MONTH_BUDGET} leaves {left:,} of {usage.budget:,}: this month "
+            f"has taken {usage.in_month(now):,}. Ask for less, wait for {iso(month_of(now).end)}, or change the "
+            "setting; --max_requests does not"
         )
 
 
@@ -93,8 +108,15 @@ def check_room(needed: int, free: int | None) -> None:
         )
 
 
+async def learn_limits(job: Job, tools: Tools, say: Say, *, asks: bool) -> None:
+    """Find out what is left of the vendor's limits; if `asks` by a call where nobody knows."""
+    permits = tools.permits
+    if not permits.quota.limits and await permits.ledger.learn(tools.options.max_wait, say, asks=asks):
+        await _ask_limits(job, tools, say)
+
+
 async def _ask_limits(job: Job, tools: Tools, say: Say) -> None:
-    metered = metered_listings(tools, say)
+    metered = metered_listings(tools, say, job.operation.label)
     try:
         # Without a key the vendor does not say; the first answer's headers will.
         with suppress(Rejected):

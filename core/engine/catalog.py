@@ -4,19 +4,21 @@ What was asked for goes into the store with every change, whichever command want
 delistings and reused tickers are noticed by all. Only a job that plans without running keeps nothing.
 """
 
-from collections.abc import Callable, Collection
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
-from core.cache.read_through import Loaded
+from core.cache.read_through import Beside, Kind, Load, Loaded
 from core.coverage import SeriesState
 from core.datasets import SeriesKey
+from core.engine.alerts import judge_retired
 from core.engine.job import Job
-from core.engine.metadata import MeteredListings
+from core.engine.metadata import MeteredListings, count_calls, metered_listings
 from core.engine.selection import UNLISTED
 from core.engine.tools import Tools
-from core.errors import ConfigError, Malformed, Rejected, Transient, Unauthorized
+from core.errors import ConfigError, Malformed, Rejected, TapewatchError, Transient, Unauthorized
 from core.events import CATALOG, LogLine
 from core.failpoints import failpoint
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, INSTRUMENT_LISTS, TOP_LIST
@@ -34,16 +36,17 @@ AWAY = (Transient,)
 class Catalog:
     """Implements `core.engine.selection.Listings`. `hits` are questions answered without a call, `misses` others.
 
-    `answered` are the lists that the vendor was asked for.
+    `answered` are the lists that the vendor was asked for; the calls are counted in the job's counters as they are
+    sent. `say` hears what is being waited for.
     """
 
-    def __init__(self, job: Job, tools: Tools, asker: MeteredListings) -> None:
+    def __init__(self, job: Job, tools: Tools, say: Callable[[str], None]) -> None:
         self.hits = 0
         self.misses = 0
         self.answered: set[SeriesKey] = set()
         self._job = job
         self._tools = tools
-        self._asker = asker
+        self._say = say
 
     async def instruments(self, kind: str, market: str) -> list[Instrument]:
         name = INSTRUMENT_LISTS[kind].name
@@ -85,13 +88,16 @@ class Catalog:
         if not self._job.operation.enable_caching:
             return (await load()).value
         try:
-            held = await self._tools.cache.get(cached, place_of(key), kind, load, excused=AWAY)
+            held = await self._tools.cache.get(cached, place_of(key), kind, load, AWAY, self._beside(key, view))
         except AWAY as error:
             if (old := await self._stored(key, cached.ttl + cached.stale_for)) is None:
                 raise
             self._tell_old(key, self._tools.clock.wall() - old.refreshed, error)
             return view(old.rows, old.total)
-        if held.is_stale:
+        if held.is_refreshed:
+            text = f"{key}: the list of {held.age / 3_600:.1f} h ago is used while it is asked for anew"
+            tell(self._job, self._tools, text)
+        elif held.is_stale:
             self._tell_old(key, held.age, None)
         self.hits += self.misses == calls
         failpoint("cache_set")
@@ -105,10 +111,53 @@ class Catalog:
             age = self._tools.clock.wall() - stored.refreshed
             self._tools.source.assume(stored.answered + age)
             return Loaded(view(stored.rows, stored.total), kind.ttl - age)
+        await self._check_refused(key)
         self.misses += 1
-        listing = await self._ask(key)
+        try:
+            listing = await self._ask(key)
+        except Rejected as error:
+            await self._remember_refused(key, error)
+            raise
         self.answered.add(key)
         return Loaded(view(listing.rows, listing.total))
+
+    def _beside(self, key: SeriesKey, view: Callable[[list[Row], int], T]) -> Beside[T] | None:
+        """How a list is refreshed beside the job, which ends after it. None when it has to be fresh."""
+        operation = self._job.operation
+        if operation.is_metadata or operation.full_refresh or not self._tools.keeps:
+            return None
+
+        def start(refresh: Callable[[Load[T]], Coroutine[Any, Any, None]]) -> None:
+            # What is asked for beside is no question of this plan.
+            own = Catalog(self._job, self._tools, self._say)
+
+            async def run() -> None:
+                try:
+                    await refresh(lambda: own._load(key, view))
+                except TapewatchError as error:
+                    tell(self._job, self._tools, f"{key} could not be refreshed: {error}", "warning")
+
+            self._job.refreshes.append(asyncio.create_task(run()))
+
+        return start
+
+    async def _check_refused(self, key: SeriesKey) -> None:
+        """Raises Rejected, as the vendor did for any job a short while ago."""
+        refusals = self._refusals(key)
+        if refusals is None or (held := await self._tools.cache.refused(refusals, place_of(key))) is None:
+            return
+        self.hits += 1
+        raise Rejected(f"{held.value} (so the vendor said {held.age:.0f} s ago)")
+
+    async def _remember_refused(self, key: SeriesKey, error: Rejected) -> None:
+        refusals = self._refusals(key)
+        if refusals is not None and not isinstance(error, Unauthorized):
+            await self._tools.cache.refuse(refusals, place_of(key), clean(str(error), 500))
+
+    def _refusals(self, key: SeriesKey) -> Kind | None:
+        """How refusals are remembered, None when they are not."""
+        refusals = self._tools.options.refusals(key.data_type)
+        return refusals if refusals.ttl and self._job.operation.enable_caching else None
 
     async def _stored(self, key: SeriesKey, seconds: float) -> StoredList | None:
         """The stored list if it is not older than that."""
@@ -121,8 +170,15 @@ class Catalog:
         tell(self._job, self._tools, text, "warning")
 
     async def _ask(self, key: SeriesKey) -> Listing:
+        asker = metered_listings(self._tools, self._say, self._job.operation.label)
+        try:
+            return await self._ask_and_keep(key, asker)
+        finally:
+            count_calls(self._job, asker)
+
+    async def _ask_and_keep(self, key: SeriesKey, asker: MeteredListings) -> Listing:
         if not self._tools.keeps:
-            return await self._asker.listing(key)
+            return await asker.listing(key)
         [state] = await self._tools.store.series(self._tools.source.name, [key])
 
         async def keep(listing: Listing) -> None:
@@ -131,7 +187,7 @@ class Catalog:
                 self._count(listing, written)
 
         try:
-            return await self._asker.listing(key, keep)
+            return await asker.listing(key, keep)
         except Malformed as error:
             record = RejectedRow(error.reason, clean(str(error)), error.raw.decode("utf-8", "replace"))
             await self._tools.store.quarantine(state, page_of(key), record, self._job.run_id)
@@ -175,6 +231,7 @@ async def take_in(job: Job, tools: Tools, state: SeriesState, listing: Listing) 
         text = f"{reuse.words}; {blocked}"
         tools.alerts.fire(TICKER_REUSE, level, f"{state.key.market}/{reuse.name}", text, tools.clock.wall())
         tell(job, tools, text, "error")
+    judge_retired(tools.alerts, str(state.key), written.retired, tools.clock.wall())
     return written
 
 

@@ -3,43 +3,48 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from core.batch import Batch, make_batch
-from core.engine.alerts import judge_clock
+from core.batch import Batch
+from core.census import Census
+from core.engine.alerts import VENDOR_AWAY, judge_clock, judge_key, judge_vendor
 from core.engine.batch import BatchRun
 from core.engine.job import Job
+from core.engine.journal import Journal
 from core.engine.runner import Runner
+from core.engine.samples import slow_samples
+from core.engine.supervisor import Supervisor
 from core.engine.tools import Tools
-from core.errors import ConfigError, StoreUnavailable, TapewatchError
-from core.events import (
-    STORE,
-    CacheSample,
-    EngineSample,
-    LogLine,
-    QuotaSample,
-    QuotaWindow,
-    RunSummary,
-)
+from core.errors import StoreUnavailable, TapewatchError
+from core.events import STORE, CacheSample, EngineSample, LogLine, QuotaSample, RunSummary
 from core.failpoints import failpoint
-from core.operations import Operation, make_operation
-from core.stores import RunRecord, RunSeries, job_id
+from core.operations import Operation
+from core.stores import job_id
 from core.stores.leases import RENEWALS
+from core.telemetry import DATABASE, JOB
 from core.text import clean, counted, shown_url
 
 TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 1.0
+LATE_SECONDS = 15.0
 FINISHED_JOBS = 200
+LEASES = "leases"
 
 Sampler = Callable[[float], EngineSample]
 
 
-def _journal_mark(job: Job) -> tuple[str, int]:
-    """Changes when there is something new to write down about `job`."""
-    return job.state, job.windows_done + job.windows_failed + job.counters.retries
+class Service(Protocol):
+    """What an engine does beside its jobs for as long as it is there, such as schedules or notifications."""
+
+    name: str
+
+    async def run(self, engine: "Engine") -> None:
+        """Until cancelled. Whatever it raises is told, and it is started again after a while."""
+        ...
 
 
 def new_run_id(now: float) -> str:
@@ -50,29 +55,41 @@ def new_run_id(now: float) -> str:
 class Engine:
     """Runs jobs until it is stopped. `concurrent_jobs` run at once, the others wait in order."""
 
-    def __init__(self, name: str, tools: Tools, concurrent_jobs: int = 4) -> None:
+    def __init__(self, name: str, tools: Tools, concurrent_jobs: int = 4, services: Sequence[Service] = ()) -> None:
         self.name = name
         self.tools = tools
+        self.supervisor = Supervisor(tools.bus, tools.alerts, tools.clock, tools.chance)
+        self._services = services
         self.sampler: Sampler | None = None
+        self.census = Census()
         self.jobs: dict[str, Job] = {}
         self.stopped = asyncio.Event()
+        self._reserved: set[str] = set()
         self._runners: dict[str, Runner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(concurrent_jobs)
-        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._finished: deque[str] = deque()
         self._background: set[asyncio.Task[None]] = set()
-        self._journaled: dict[str, tuple[str, int]] = {}
+        self._journal = Journal(name, tools, self.jobs)
+        self._said: dict[str, CacheSample | QuotaSample] = {}
 
     async def __aenter__(self) -> "Engine":
         patience = self.tools.store.patience
         patience.say, patience.is_over = self._hear_store, False
-        self._in_background(self._tick())
-        self._in_background(self._watch())
-        self._in_background(self.tools.permits.ledger.keep())
-        self._in_background(self.tools.cache.cache.keep())
+        patience.heard = partial(self.tools.telemetry.done, DATABASE)
+        self.tools.permits.say = self._hear_vendor
+        kept: dict[str, Callable[[], Awaitable[None]]] = {
+            "progress": self._tick,
+            "watch": self._watch,
+            "quota": self.tools.permits.ledger.keep,
+            "cache": self.tools.cache.cache.keep,
+            **{service.name: partial(service.run, self) for service in self._services},
+        }
         if self.tools.store.leases.are_shared:
-            self._in_background(self._keep_leases())
+            kept[LEASES] = self._keep_leases
+        for name, work in kept.items():
+            self.in_background(self.supervisor.keep(name, work))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,31 +115,47 @@ class Engine:
         """Queue a job; it starts as soon as there is a place."""
         return self.submit_batch(Batch(operations=(operation,)))[0]
 
-    def submit_batch(self, batch: Batch) -> list[Job]:
-        """Queue a job an operation; each starts as soon as there is a place and what it needs has ended."""
-        jobs = [self._queue(operation) for operation in batch.operations]
+    def submit_batch(self, batch: Batch, run_ids: Sequence[str] = ()) -> list[Job]:
+        """Queue a job an operation; each starts as soon as there is a place and what it needs has ended.
+
+        `run_ids` are what `new_run_ids` gave for it, for who has to know them before there is a job.
+        """
+        run_ids = run_ids or self.new_run_ids(len(batch.operations))
+        jobs = [self._queue(operation, run_id) for operation, run_id in zip(batch.operations, run_ids, strict=True)]
         run = BatchRun(batch, jobs)
-        admitted = self._in_background(run.admit(self.tools, self.wait, self._say_waiting))
+        admitted = self.in_background(run.admit(self.tools, self.wait, self._say_waiting))
         for job in jobs:
             self._runners[job.id] = Runner(job, self.tools, run.budget)
             self.tools.bus.publish(job.view())
             self._tasks[job.id] = asyncio.create_task(self._run(job, run, admitted))
         return jobs
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it beside everything else; it is cancelled with the engine."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
 
-    def _queue(self, operation: Operation) -> Job:
-        now = self.tools.clock.wall()
-        run_id = new_run_id(now)
-        while job_id(run_id) in self.jobs:
+    def new_run_ids(self, count: int) -> list[str]:
+        """Run ids whose jobs are called as none of this engine is."""
+        now, found = self.tools.clock.wall(), dict[str, str]()
+        while len(found) < count:
             run_id = new_run_id(now)
-        job = Job(id=job_id(run_id), run_id=run_id, operation=operation, created=now)
+            if job_id(run_id) not in self.jobs and job_id(run_id) not in self._reserved:
+                found[job_id(run_id)] = run_id
+        self._reserved |= found.keys()
+        return list(found.values())
+
+    def _queue(self, operation: Operation, run_id: str) -> Job:
+        self._reserved.discard(job_id(run_id))
+        job = Job(id=job_id(run_id), run_id=run_id, operation=operation, created=self.tools.clock.wall())
         self.jobs[job.id] = job
         return job
+
+    async def hold(self, job: Job, *, is_held: bool) -> None:
+        """Stop handing out its windows, or go on."""
+        await self._runners[job.id].hold(is_held)
 
     async def wait(self, job: Job) -> None:
         """Until `job` has ended; cancelling the wait leaves the job alone."""
@@ -131,55 +164,16 @@ class Engine:
 
     async def cancel_all(self) -> None:
         self.tools.store.patience.end()  # who leaves does not wait for a database that is away
-        await asyncio.gather(*(self._cancel(job) for job in self.active))
+        await asyncio.gather(*(self.cancel(job) for job in self.active))
         if self._tasks:
             await asyncio.wait(self._tasks.values())
 
-    async def handle(self, command: str, args: Mapping[str, Any]) -> object:
-        """One command of the control socket. Raises TapewatchError with words for the user."""
-        if command == "submit":
-            return {"job": self.submit(make_operation(args)).id}
-        if command == "submit_batch":
-            return {"jobs": [job.id for job in self.submit_batch(make_batch(args))]}
-        if command == "stop":
-            self.stopped.set()
-            return {}
-        if command == "clear_cache":
-            return {"forgot": sum([await self.tools.cache.drop(pattern) for pattern in _patterns(args)])}
-        if command not in {"cancel", "hold", "resume", "retry"}:
-            raise ConfigError(f"unknown command {clean(command)!r}")
-        job = self._find(args.get("job"))
-        if command == "retry":
-            if job.finished is None:
-                raise ConfigError(f"job {job.id} is still at it: {job.state}")
-            return {"job": self.submit(job.operation).id}
-        if job.finished is not None:
-            raise ConfigError(f"job {job.id} has ended: {job.state}")
-        if command == "cancel":
-            self._in_background(self._cancel(job))
-        else:
-            await self._runners[job.id].hold(command == "hold")
-        return {"job": job.id}
-
     async def flush(self) -> None:
         """Write what changed to the journal. Raises StoreError; what was not written is tried again."""
-        changed = {
-            job.id: mark for job in self.jobs.values() if self._journaled.get(job.id) != (mark := _journal_mark(job))
-        }
-        jobs = [self.jobs[name] for name in changed]
-        ended = [record for job in jobs if job.finished is not None for record in self._series_records(job)]
-        alerts = self.tools.alerts.unrecorded()
-        await self.tools.store.journal([self._record(job) for job in jobs], ended, alerts)
-        self._journaled.update(changed)
-        self.tools.alerts.recorded(alerts)
+        await self._journal.flush()
 
-    def _find(self, given: object) -> Job:
-        job = self.jobs.get(str(given))
-        if job is None:
-            raise ConfigError(f"there is no job {clean(str(given))!r} in this engine")
-        return job
-
-    async def _cancel(self, job: Job) -> None:
+    async def cancel(self, job: Job) -> None:
+        """Returns once the job is told: what it does until it has ended may take a while."""
         task = self._tasks.get(job.id)
         await self._runners[job.id].cancel()
         is_waiting_or_planning = job.started is None or job.queue is None
@@ -190,7 +184,7 @@ class Engine:
         try:
             await self.flush()  # a run that is killed has been in the journal from its start
             await self._prerequisites(job, run, admitted)
-            async with self._turn(job), self._place(job):
+            async with self._turn(job, run), self._place(job):
                 job.waiting = ""
                 if objection := run.objection(job):
                     job.add_error(objection)
@@ -221,10 +215,14 @@ class Engine:
             job.waiting = waiting
             self.tools.bus.publish(job.view())
 
-    def _turn(self, job: Job) -> asyncio.Lock:
-        """Jobs of one data type and interval run one after another: two could buy the same window twice."""
-        key = (job.operation.data_type, job.operation.interval)
-        turn = self._turns.setdefault(key, asyncio.Lock())
+    def _turn(self, job: Job, run: BatchRun) -> asyncio.Lock:
+        """Jobs of one kind of lists run one after another: the second finds the lists of the first fresh.
+
+        Those of bars run side by side with others than their own batch's, and claim what they ask for.
+        """
+        turn = run.turn(job)
+        if job.operation.is_metadata:
+            turn = self._turns.setdefault(job.operation.data_type, asyncio.Lock())
         if turn.locked():
             self._say_waiting(job, "for another job of this data type and interval")
         return turn
@@ -236,28 +234,36 @@ class Engine:
         return self._places
 
     async def _conclude(self, job: Job) -> None:
+        await job.settle()
         self._publish_progress(job)
         await self._alert(job)
+        took = (job.finished or job.created) - (job.started or job.created)
+        self.tools.telemetry.done(JOB, job.operation.data_type, job.state, max(took, 0.0))
         self.tools.bus.publish(job.view())
         await self._flush_or_say()  # who hears of the end finds it in the journal
+        self._say_slow_samples()  # and the cache and the quota as the job left them
         self.tools.bus.publish(RunSummary(job=job.id, exit_code=job.exit_code, **job.summary()))
         failpoint("ack")
         job.queue = None
         self._finished.append(job.id)
         while len(self._finished) > FINISHED_JOBS:
             forgotten = self._finished.popleft()
-            for table in (self.jobs, self._runners, self._tasks, self._journaled):
+            for table in (self.jobs, self._runners, self._tasks):
                 table.pop(forgotten, None)
+            self._journal.forget(forgotten)
 
     async def _alert(self, job: Job) -> None:
         alerts, now = self.tools.alerts, self.tools.clock.wall()
         source = f"{job.operation.data_type}/{job.operation.interval}".rstrip("/")
+        judge_key(alerts, self.tools.source.name, job, now)
         if job.state == "failed":
             alerts.fire("run_failed", "ERROR", source, job.errors[0] if job.errors else "failed", now)
         elif job.state in {"complete", "complete_with_gaps"}:
             alerts.resolve("run_failed", source)
         if self.tools.source.calls:
             judge_clock(alerts, self.tools.source.name, self.tools.source.now() - now, now)
+            if not self.tools.permits.is_vendor_away:
+                alerts.resolve(VENDOR_AWAY, self.tools.source.name)
         try:
             gaps = await self.tools.store.unexplained_gaps(job.operation.data_type, job.operation.interval)
         except TapewatchError:
@@ -293,6 +299,7 @@ class Engine:
             await self.tools.clock.sleep(leases.seconds / RENEWALS)
             try:
                 await leases.renew()
+                self.tools.heartbeats.beat(LEASES, leases.seconds)
             except TapewatchError as error:
                 self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="leases"))
 
@@ -310,90 +317,32 @@ class Engine:
             if reason or job.waiting.startswith("for the store"):
                 self._say_waiting(job, waiting)
 
+    def _hear_vendor(self, fault: str) -> None:
+        judge_vendor(self.tools.alerts, self.tools.bus, self.tools.source.name, fault, self.tools.clock.wall())
+
     async def _watch(self) -> None:
         """Samples and the journal, once a second while something happens."""
         flush: asyncio.Task[None] | None = None
-        said: dict[str, CacheSample | QuotaSample] = {}
         while True:
             before = self.tools.clock.monotonic()
             await self.tools.clock.sleep(SAMPLE_SECONDS)
             lag = self.tools.clock.monotonic() - before - SAMPLE_SECONDS
+            self.tools.heartbeats.beat("loop", LATE_SECONDS)
             if self.sampler is not None:
                 self.tools.bus.publish(self.sampler(max(0.0, lag)))
-            for sample in self._slow_samples():
-                if said.get(sample.key()) != sample:
-                    said[sample.key()] = sample
-                    self.tools.bus.publish(sample)
+            self._say_slow_samples()
             # The journal may have to wait for the database; samples do not.
             if flush is None or flush.done():
-                flush = self._in_background(self._flush_or_say())
+                flush = self.in_background(self._flush_or_say())
+
+    def _say_slow_samples(self) -> None:
+        for sample in slow_samples(self.tools):
+            if self._said.get(sample.key()) != sample:
+                self._said[sample.key()] = sample
+                self.tools.bus.publish(sample)
 
     async def _flush_or_say(self) -> None:
         try:
             await self.flush()
         except TapewatchError as error:
             self.tools.bus.publish(LogLine(level="error", text=clean(str(error)), source="journal"))
-
-    def _slow_samples(self) -> list[CacheSample | QuotaSample]:
-        return [*self._cache_samples(), self._quota_sample()]
-
-    def _cache_samples(self) -> list[CacheSample]:
-        kinds = {name: counts.figures() for name, counts in self.tools.cache.kinds.items()}
-        return [
-            CacheSample(
-                kinds=kinds if at == 0 else {},
-                tier=stats.tier,
-                hits=stats.hits,
-                misses=stats.misses,
-                entries=stats.entries,
-                bytes=stats.bytes,
-                evictions=stats.evictions,
-                errors=stats.errors,
-                is_away=stats.is_away,
-            )
-            for at, stats in enumerate(self.tools.cache.stats())
-        ]
-
-    def _quota_sample(self) -> QuotaSample:
-        limits = sorted(self.tools.permits.quota.limits.values(), key=lambda limit: limit.seconds)
-        return QuotaSample(
-            windows=tuple(
-                QuotaWindow(limit.name, limit.limit, limit.remaining, round(limit.resets_at)) for limit in limits
-            )
-        )
-
-    def _record(self, job: Job) -> RunRecord:
-        return RunRecord(
-            run_id=job.run_id,
-            engine=self.name,
-            data_type=job.operation.data_type,
-            interval=job.operation.interval,
-            label=job.operation.label,
-            state=job.state,
-            created=job.created,
-            started=job.started,
-            finished=job.finished,
-            summary={**job.summary(), "windows_total": job.windows_total},
-        )
-
-    def _series_records(self, job: Job) -> list[RunSeries]:
-        return [
-            RunSeries(
-                run_id=job.run_id,
-                series=str(entry.state.key),
-                state=entry.word,
-                windows_done=entry.windows_done,
-                windows_total=entry.windows_total,
-                rows=entry.rows,
-                error=entry.error,
-            )
-            for entry in job.progress.values()
-        ]
-
-
-def _patterns(args: Mapping[str, Any]) -> list[str]:
-    """Which cached values a command means. Raises ConfigError for what is no list of texts."""
-    given = args.get("patterns", ["*"])
-    if not (isinstance(given, list) and all(isinstance(each, str) and len(each) <= 500 for each in given)):
-        raise ConfigError("patterns: write a list of texts")
-    return given

@@ -165,8 +165,9 @@ class Job:
     """A submitted operation. `state` takes the values that `JobChanged` documents.
 
     `left_out` counts series that were meant and must not be asked for, `answered` are the lists that were
-    asked for to choose them; `planned` is what the plan meant to ask for, what making it took included, and
-    `fresh_until` when the lists of a metadata job are due again.
+    asked for to choose them, `refreshes` of lists run beside it and end before it does; `planned` is what
+    the plan meant to ask for, what making it took included, and `fresh_until` when the lists of a metadata
+    job are due again.
     """
 
     id: str
@@ -191,6 +192,7 @@ class Job:
     planned: dict[str, int] = field(default_factory=lambda: {"requests": 0, "metadata_requests": 0, "rows": 0})
     answered: set[SeriesKey] = field(default_factory=set)
     fresh_until: float | None = None
+    refreshes: list[asyncio.Task[None]] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     is_stopping: bool = False
     is_dirty: bool = True
@@ -201,6 +203,13 @@ class Job:
     def exit_code(self) -> int | None:
         """What the class of the error that ended the job promises, None when nothing did."""
         return self.failure.exit_code if isinstance(self.failure, TapewatchError) else None
+
+    async def settle(self) -> None:
+        """Wait for the refreshes; a job that is stopping or has failed ends them."""
+        if self.is_stopping or self.failure is not None:
+            for task in self.refreshes:
+                task.cancel()
+        await asyncio.gather(*self.refreshes, return_exceptions=True)
 
     def add_error(self, text: str) -> None:
         if len(self.errors) < 100 and text not in self.errors:
@@ -253,7 +262,7 @@ class Job:
             windows_total=self.windows_total,
             windows_done=self.windows_done,
             windows_failed=self.windows_failed,
-            requests_planned=self.plan.requests if self.plan else 0,
+            requests_planned=self.planned["requests"],
             **self.counters.shown(),
             rows_per_second=0.0 if self.finished else round(self.rows_rate.per_second, 1),
             eta_seconds=self._eta(),

@@ -1,106 +1,46 @@
-"""Who counts the calls: this process alone, or all engines of the account together."""
+"""Counts an engine's calls in its account, whoever else counts there."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple
 
 from core.clock import Clock
-from core.errors import QuotaExhausted, StoreError
-from core.ledger import CLAIM_SECONDS, Book, Grant, Report, Told
-from core.limits import Figures, Limit, Quota, figures
+from core.errors import LedgerAway, QuotaExhausted, StoreError
+from core.ledger import CLAIM_SECONDS, Account, Book, Grant, Report, Told, told_of
+from core.limits import LONGEST_PAUSE, SHORTEST_PAUSE, Limit, Quota
 
-LONGEST_NAP = 1.0
 # Calls that are claimed at once while there is plenty, and for how long those that were not sent are kept.
 BATCH = 32
 STOCK_SECONDS = 1.0
 KEEP_SECONDS = 0.25
+AWAY_SECONDS = 1.0
 
 
-class Ledger(Protocol):
-    """Holds a call back while one of the vendor's limits is used up."""
+class Held(NamedTuple):
+    """No call may be sent for `wait` seconds, if not longer, because of the limit called `window` and `why`.
 
-    async def take(self, max_wait: float, say: Callable[[str], None]) -> None:
-        """Wait until one more call may be sent, and count it. `say` hears what is waited for, and "" when it is over.
+    Without a window it is nothing that is worth saying.
+    """
 
-        Raises QuotaExhausted when that takes longer than `max_wait` seconds, StoreError when nobody can tell.
-        """
-        ...
-
-    def ended(self) -> None:
-        """A call that was taken has ended, whatever its outcome."""
-        ...
-
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn from the answer to a call that was taken and has not ended."""
-        ...
-
-    def pause(self, wait: float) -> None:
-        """Let nothing be sent for `wait` seconds."""
-        ...
-
-    async def keep(self) -> None:
-        """What is to be done between calls, until cancelled."""
-        ...
-
-    async def close(self) -> None: ...
+    wait: float
+    window: str = ""
+    why: str = "used up"
 
 
-class OwnLedger:
-    """Implements `Ledger` for an engine that has the account to itself. `now` never goes back."""
+class OwnBook:
+    """Implements `core.ledger.Book` for an engine that has the account to itself. `now` never goes back."""
 
-    def __init__(self, quota: Quota, clock: Clock, now: Callable[[], float]) -> None:
-        self._quota = quota
-        self._clock = clock
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._account = Account()
         self._now = now
 
-    async def take(self, max_wait: float, say: Callable[[str], None]) -> None:
-        waiting = Waiting(max_wait, say)
-        while (wait := self._quota.wait(self._now())) > 0:
-            waiting.note(wait, self._quota.blocking(self._now()))
-            # Short naps, because an answer still in flight may change what is left.
-            await self._clock.sleep(min(wait, LONGEST_NAP))
-        waiting.end()
-        self._quota.take(self._now())
-
-    def ended(self) -> None:
-        self._quota.give_back()
-
-    def observe(self, headers: Mapping[str, str]) -> None:
-        self._quota.observe(headers, self._now())
-
-    def pause(self, wait: float) -> None:
-        self._quota.pause(wait, self._now())
-
-    async def keep(self) -> None:
-        """Every answer is heard at once."""
-
-    async def close(self) -> None:
-        """Nobody else wants to know."""
+    async def exchange(self, report: Report, wanted: int) -> Grant:
+        return self._account.exchange("", report, wanted, self._now())
 
 
-class Waiting:
-    """One call's wait for a limit."""
-
-    def __init__(self, max_wait: float, say: Callable[[str], None]) -> None:
-        self._max_wait = max_wait
-        self._say = say
-        self._has_said = False
-
-    def note(self, wait: float, window: str) -> None:
-        """Raises QuotaExhausted when it is too long."""
-        if wait > self._max_wait:
-            raise QuotaExhausted(f"the vendor's {window} limit is used up; it resets in {wait:.0f} s")
-        self._has_said = True
-        self._say(f"{window} limit, {wait:.0f} s")
-
-    def end(self) -> None:
-        if self._has_said:
-            self._say("")
-
-
-class SharedLedger:
-    """Implements `Ledger` over the `book` that all engines of the account write to.
+class Ledger:
+    """Counts calls in a `book` that all engines of the account write to.
 
     Calls are claimed some at a time. Those that are not sent soon are given back: the engine may have been paused,
     and others have them by now. `quota` shows what is left to whoever wants to know.
@@ -114,31 +54,67 @@ class SharedLedger:
         self._turn = asyncio.Lock()
         self._stock = 0
         self._stock_until = 0.0
+        self._stocked_at = 0.0
         self._claimed = 0
         self._exchanged_at = 0.0
-        self._told: list[tuple[float, Mapping[int, Figures]]] = []
+        self._told: list[tuple[float, Told]] = []
         self._unanswered = 0
         self._pause = 0.0
 
-    async def take(self, max_wait: float, say: Callable[[str], None]) -> None:
-        if not self._draw():
-            # One asks for all: the others find what it gets.
-            async with self._turn:
-                await self._wait(Waiting(max_wait, say))
-        self._quota.take(self._now())
+    def take(self) -> bool:
+        """Whether one more call may be sent now; it is counted then."""
+        if self._out == self._quota.in_flight:
+            return False
+        self._stock -= 1
+        self._quota.take()
+        return True
+
+    async def ask(self) -> Held:
+        """Claim more calls, or hear what holds them back; 0 seconds when nothing does any more.
+
+        Raises StoreError when nobody can tell, LedgerAway when that will pass.
+        """
+        async with self._turn:
+            grant = await self._exchange(BATCH)
+        return Held(0.0 if grant.calls else grant.wait, grant.window)
+
+    async def learn(self, max_wait: float, say: Callable[[str], None], *, asks: bool) -> bool:
+        """Find out what is left, as far as anybody knows, without claiming a call.
+
+        If `asks`, whether nobody knows and the vendor may be asked now: at most once an hour. Raises QuotaExhausted
+        when nobody can tell for `max_wait` seconds, StoreError when nobody ever will.
+        """
+        started, has_said = self._clock.monotonic(), False
+        while True:
+            try:
+                async with self._turn:
+                    grant = await self._exchange(0, asks=asks)
+            except LedgerAway as error:
+                if self._clock.monotonic() - started >= max_wait:
+                    raise QuotaExhausted(str(error)) from error
+                has_said = True
+                say(str(error))
+                await self._clock.sleep(AWAY_SECONDS)
+                continue
+            if has_said:
+                say("")
+            return grant.may_ask
 
     def ended(self) -> None:
+        """A call that was taken has ended, whatever its outcome."""
         self._quota.give_back()
         self._unanswered += 1
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        self._quota.observe(headers, self._now())
-        self._told.append((self._clock.monotonic(), figures(headers)))
+        """Learn from the answer to a call that was taken and has not ended."""
+        told = told_of(headers)
+        self._quota.observe(told.figures, self._now())
+        self._told.append((self._clock.monotonic(), told))
         self._unanswered -= 1
 
     def pause(self, wait: float) -> None:
-        self._quota.pause(wait, self._now())
-        self._pause, self._stock = max(self._pause, wait), 0
+        """Let nothing be sent for `wait` seconds, at least one second and at most an hour."""
+        self._pause, self._stock = max(self._pause, min(max(wait, SHORTEST_PAUSE), LONGEST_PAUSE)), 0
 
     async def keep(self) -> None:
         """Tell others soon of what has ended or will not be sent, and that calls which take long are still out."""
@@ -157,38 +133,26 @@ class SharedLedger:
 
     @property
     def _out(self) -> int:
-        if self._clock.monotonic() >= self._stock_until:
+        # Monotonic time stands still while the machine sleeps.
+        has_slept = self._clock.wall() - self._stocked_at > CLAIM_SECONDS / 2
+        if has_slept or self._clock.monotonic() >= self._stock_until:
             self._stock = 0
         return self._quota.in_flight + self._stock
-
-    def _draw(self) -> bool:
-        if self._out == self._quota.in_flight:
-            return False
-        self._stock -= 1
-        return True
-
-    async def _wait(self, waiting: Waiting) -> None:
-        while not self._draw():
-            grant = await self._exchange(BATCH)
-            if not grant.calls:
-                if grant.window:
-                    waiting.note(grant.wait, grant.window)
-                await self._clock.sleep(min(grant.wait, LONGEST_NAP))
-        waiting.end()
 
     def _has_news(self) -> bool:
         out = self._out
         is_long_ago = self._clock.monotonic() - self._exchanged_at > CLAIM_SECONDS / 4
         return bool(self._told or self._pause or out != self._claimed or (out and is_long_ago))
 
-    async def _exchange(self, wanted: int) -> Grant:
+    async def _exchange(self, wanted: int, *, asks: bool = False) -> Grant:
         """One at a time. What could not be told is told the next time."""
         told, self._told = self._told, []
         # One that is answered and has not ended yet makes up for it later.
         unanswered = max(0, self._unanswered)
         pause, self._pause, self._unanswered = self._pause, 0.0, self._unanswered - unanswered
-        now = self._clock.monotonic()
-        report = Report(self._out, unanswered, [Told(each, now - heard_at) for heard_at, each in told], pause)
+        now, self._stocked_at = self._clock.monotonic(), self._clock.wall()
+        aged = [each._replace(age=now - heard_at) for heard_at, each in told]
+        report = Report(self._out, unanswered, aged, pause, self._quota.manners, asks)
         try:
             grant = await self._book.exchange(report, wanted)
         except BaseException:
@@ -197,7 +161,8 @@ class SharedLedger:
             raise
         self._exchanged_at = self._clock.monotonic()
         self._claimed = report.out + grant.calls
-        self._stock += grant.calls
+        # A refusal that came meanwhile holds back what was granted before it was known.
+        self._stock = 0 if self._pause else self._stock + grant.calls
         # Who was paused before it heard of its calls may have them no more.
         self._stock_until = min(self._exchanged_at + STOCK_SECONDS, now + CLAIM_SECONDS / 2)
         self._show(grant)
@@ -206,5 +171,6 @@ class SharedLedger:
     def _show(self, grant: Grant) -> None:
         now = self._now()
         for limit in grant.limits:
-            shown = Limit(limit.seconds, limit.limit, limit.remaining, now + limit.resets_at)
+            # What we hold and have not sent is not used.
+            shown = Limit(limit.seconds, limit.limit, limit.remaining + self._stock, now + limit.resets_at)
             self._quota.limits[limit.seconds] = shown

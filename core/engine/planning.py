@@ -7,7 +7,6 @@ from core.coverage import SeriesState
 from core.datasets import SeriesKey
 from core.engine.catalog import Catalog, is_fresh, resolve_reuse, tell
 from core.engine.job import Job
-from core.engine.metadata import MeteredListings
 from core.engine.quote import afterwards
 from core.engine.repair import plan_repairs
 from core.engine.selection import select
@@ -33,8 +32,7 @@ async def make_plan(
     """
     if job.operation.repair is not None:
         return await plan_repairs(job.operation, tools)
-    metered = metered_listings(tools, say)
-    catalog = Catalog(job, tools, metered)
+    catalog = Catalog(job, tools, say)
     try:
         if job.operation.is_metadata:
             return await _plan_lists(job, tools, catalog, create=create)
@@ -46,7 +44,6 @@ async def make_plan(
         await tools.ingest.confirm_origin()
         return await _plan_series(job, job.wanted, tools, create=create, known=known)
     finally:
-        count_calls(job, metered)
         job.answered |= catalog.answered
         job.counters.cache_hits += catalog.hits
         job.counters.cache_misses += catalog.misses
@@ -109,33 +106,8 @@ async def _pages(operation: Operation, catalog: Catalog) -> int:
     return min(pages, (await catalog.top_assets(1)).pages) if pages > 1 else pages
 
 
-def metered_listings(tools: Tools, say: Callable[[str], None]) -> MeteredListings:
-    options = tools.options
-    return MeteredListings(
-        tools.source,
-        tools.permits,
-        tools.clock,
-        options.backoff,
-        tools.chance,
-        max_wait=options.max_wait,
-        say=say,
-    )
-
-
-def count_calls(job: Job, metered: MeteredListings) -> None:
-    job.counters.metadata_requests += metered.calls - metered.retries
-    job.counters.retries += metered.retries
-
-
 async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, create: bool, known: Known | None) -> Plan:
-    operation = job.operation
-    policy = Policy(
-        groups=operation.dataset.parse_groups(operation.groups),
-        recheck=operation.recheck,
-        newest_first=operation.order == "newest",
-        full_refresh=operation.full_refresh,
-        audit_days=tools.options.audit_days,
-    )
+    operation, policy = job.operation, policy_of(job.operation, tools)
     keys = [entry.key for entry in wanted]
     stored = await tools.store.series(tools.source.name, keys, create=create)
     now = int(tools.source.now())
@@ -149,7 +121,19 @@ async def _plan_series(job: Job, wanted: Sequence[Wanted], tools: Tools, *, crea
     if known is not None:
         known.update((key, afterwards(part, policy.groups, now)) for key, part in parts.items())
     _say_blocked(job, states)
-    return Plan(tuple(part for part in parts.values() if _is_named(operation) or not _is_swept(part)))
+    is_named = _is_named(operation)
+    return Plan(tuple(part for part in parts.values() if is_named or not _is_swept(part)))
+
+
+def policy_of(operation: Operation, tools: Tools) -> Policy:
+    """How the plans of `operation` treat what is stored."""
+    return Policy(
+        groups=operation.dataset.parse_groups(operation.groups),
+        recheck=operation.recheck,
+        newest_first=operation.order == "newest",
+        full_refresh=operation.full_refresh,
+        audit_days=tools.options.audit_days,
+    )
 
 
 def _is_named(operation: Operation) -> bool:

@@ -1,15 +1,30 @@
 """What a repair asks for: the gaps and failed windows of stored series, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from core.coverage import DELISTED, Gap
+from core.datasets import SeriesKey
 from core.engine.tools import Tools
 from core.errors import ConfigError
-from core.operations import Operation, named_series
+from core.operations import Operation, make_operation, named_series
 from core.planner import Plan, plan_repair
 from core.stores import Damaged
 from core.stores.selection import Selection
 from core.windows import Window
+
+LABEL = "gaps repair"
+
+
+def repairs(damaged: Iterable[SeriesKey], *, every: bool) -> tuple[Operation, ...]:
+    """One operation a data type and interval, with the series that are damaged by name."""
+    named: dict[tuple[str, str], dict[str, None]] = {}
+    for key in damaged:
+        named.setdefault((key.data_type, key.interval), {})[f"{key.market}/{key.instrument}"] = None
+    given = {"repair": "all" if every else "open", "label": LABEL}
+    return tuple(
+        make_operation({"data_type": data_type, "interval": interval, "series": list(series), **given})
+        for (data_type, interval), series in named.items()
+    )
 
 
 async def plan_repairs(operation: Operation, tools: Tools) -> Plan:

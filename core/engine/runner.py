@@ -28,13 +28,16 @@ from core.errors import (
     TapewatchError,
     Transient,
     Unauthorized,
+    VendorAway,
 )
 from core.events import LogLine, RetryScheduled, RowsQuarantined, WindowFailed
 from core.failpoints import failpoint
 from core.meter import METER
 from core.planner import Fetch, ListPlan, Plan
 from core.sources import RejectedRow
+from core.telemetry import OK, RETRIED, ROWS, WINDOW
 from core.text import clean, counted
+from core.usage import Purpose
 from core.windows import Window
 
 DRAIN_SECONDS = 3.0
@@ -66,6 +69,7 @@ class Runner:
         job.started = self._tools.clock.wall()
         METER.set(job.meter)
         job.meter.start()
+        self._tools.claims.begin(job.id)
         try:
             self._enter("planning")
             plan = await self._make_plan(fault)
@@ -93,6 +97,8 @@ class Runner:
             job.failure = defect
             raise
         finally:
+            self._tools.claims.end(job.id)
+            await job.settle()
             with suppress(TapewatchError):
                 await self._judge()
             job.finished = self._tools.clock.wall()
@@ -114,6 +120,8 @@ class Runner:
     async def cancel(self) -> None:
         """Stop handing out windows; what is in flight has DRAIN_SECONDS to finish."""
         self.job.is_stopping = True
+        for refresh in self.job.refreshes:
+            refresh.cancel()
         self._enter("cancelling")
         await self._drain()
 
@@ -149,7 +157,8 @@ class Runner:
         if not lists or any(entry.windows_done < entry.windows_total for entry in lists):
             return None
         read = [entry.state.refreshed for entry in lists if not entry.windows_total and entry.state.refreshed]
-        return min([*read, self._tools.clock.wall()]) + self._tools.options.listing_ttl
+        ttl = self._tools.options.listings(self.job.operation.data_type).ttl
+        return min([*read, self._tools.clock.wall()]) + ttl
 
     async def _work_through(self) -> None:
         count = min(self.job.operation.parallel_workers, max(1, self.job.windows_total))
@@ -185,13 +194,16 @@ class Runner:
         if entry.is_refused:
             self._count_failed(entry)
             return
-        if self._family.is_pointless(entry, fetch):
-            self._count_done(entry)
-            return
-        try:
-            await self._try(entry, fetch)
-        except LeaseLost as error:
-            self._lose(entry, str(error))
+        async with self._tools.claims.claim(self.job.id, self._family.wish(entry, fetch)) as is_ours:
+            if (state := self._tools.claims.news(self.job.id, entry.state.id)) is not None:
+                entry.state = entry.state.joined(state)
+            if not is_ours or self._family.is_pointless(entry, fetch):
+                self._count_done(entry)
+                return
+            try:
+                await self._try(entry, fetch)
+            except LeaseLost as error:
+                self._lose(entry, str(error))
 
     def _lose(self, entry: SeriesProgress, why: str) -> None:
         """Another engine goes on with this series; what is not done then comes again."""
@@ -207,14 +219,28 @@ class Runner:
             self._tools.permits.refused(error.wait, self._tools.options.max_wait)
             self._again(entry, fetch._replace(sends=fetch.sends + 1), 0.0, error)
             return
+        except VendorAway:
+            raise
         except (Malformed, Transient, Rejected) as error:
             tried = fetch._replace(sends=fetch.sends + 1, tried=fetch.tried + watch.seconds)
             await self._failed(entry, tried, error)
             return
         self._failures_in_a_row = 0
+        self._measure(entry, outcome, watch.seconds)
         if self.job.waiting.startswith(RETRYING):
             self.job.waiting = ""
         self._count(entry, fetch, outcome)
+
+    def _measure(self, entry: SeriesProgress, outcome: Outcome, seconds: float) -> None:
+        """One window is one operation, and one more for each thing that became of its rows."""
+        kind, written = entry.state.key.data_type, outcome.written
+        self._tools.telemetry.done(WINDOW, kind, OK, seconds, outcome.fetched)
+        became = {"quarantined": len(outcome.rejected)}
+        if written is not None:
+            became |= {name: getattr(written, name) for name in ("inserted", "updated", "unchanged", "restated")}
+        for name, rows in became.items():
+            if rows:
+                self._tools.telemetry.done(ROWS, kind, name, 0.0, rows)
 
     async def _failed(self, entry: SeriesProgress, fetch: Fetch, error: TapewatchError) -> None:
         """Try again, or give up: the window, the series (a name that does not exist), the job (the key)."""
@@ -231,7 +257,8 @@ class Runner:
             await self._give_up(entry, fetch, error)
             self._stop_if_hopeless(error)
             return
-        wait = backoff.wait(fetch.attempt, self._tools.chance())
+        turn = self._tools.permits.retries.take(self._tools.clock.monotonic())
+        wait = max(turn, backoff.wait(fetch.attempt, self._tools.chance()))
         self._again(entry, fetch._replace(attempt=fetch.attempt + 1), wait, error)
 
     def _stop_if_hopeless(self, error: TapewatchError) -> None:
@@ -242,7 +269,8 @@ class Runner:
 
     async def _ask(self, entry: SeriesProgress, fetch: Fetch, watch: Stopwatch) -> Outcome:
         tools, counters = self._tools, self.job.counters
-        async with tools.permits.one(tools.options.max_wait, self._say):
+        purpose = Purpose(entry.state.key.data_type, fetch.reason, self.job.operation.label)
+        async with tools.permits.one(tools.options.max_wait, self._say, self._family.due(fetch), purpose):
             # Waiting for a permit was not trying.
             watch.start()
             counter = self._family.calls if fetch.sends == 0 else "retries"
@@ -251,6 +279,7 @@ class Runner:
 
     def _count(self, entry: SeriesProgress, fetch: Fetch, outcome: Outcome) -> None:
         entry.state = entry.state.joined(outcome.state)
+        self._tools.claims.answered(self.job.id, self._family.wish(entry, fetch), entry.state)
         counters, written = self.job.counters, outcome.written
         if written is not None:
             counters.rows_fetched += outcome.fetched
@@ -293,12 +322,14 @@ class Runner:
         # The same window may be unreadable on every try: it is one record, and counted once.
         if (entry.state.id, fetch.window) not in self._unreadable:
             self._unreadable.add((entry.state.id, fetch.window))
+            self._tools.telemetry.done(ROWS, entry.state.key.data_type, "quarantined", 0.0, 1)
             self.job.counters.rows_fetched += 1
             self._count_quarantined(entry, [record])
 
     def _again(self, entry: SeriesProgress, fetch: Fetch, wait: float, error: Exception) -> None:
         assert self.job.queue is not None  # noqa: S101 - a window was taken from it
         self.job.queue.put_back(fetch, wait)
+        self._tools.telemetry.done(WINDOW, entry.state.key.data_type, RETRIED, fetch.tried)
         entry.retries += 1
         entry.error = clean(str(error))
         entry.retry_at = round(self._tools.clock.wall() + wait, 3)
@@ -320,6 +351,7 @@ class Runner:
         entry.error = text
         await self._tools.store.failed(entry.state, fetch.window, text, fetch.attempt, self.job.run_id)
         self._count_failed(entry)
+        self._tools.telemetry.done(WINDOW, entry.state.key.data_type, "failed", fetch.tried)
         self.job.add_error(f"{self._family.name(entry, fetch)}: {text}")
         span = self._family.span(fetch)
         self._tools.bus.publish(
@@ -368,9 +400,10 @@ class Runner:
         self._tools.bus.publish(LogLine(level=level, text=text, source=source, job=self.job.id))
 
     def _say(self, waiting: str) -> None:
-        self.job.waiting = waiting
-        if self.job.state in {"running", "waiting"}:
-            self._enter("waiting" if waiting else "running")
+        """Shown with the next progress: it may change with each call."""
+        self.job.waiting, self.job.is_dirty = waiting, True
+        if self.job.state in {"running", "waiting"} and not self.job.is_stopping:
+            self.job.state = "waiting" if waiting else "running"
 
     def _say_others(self, waiting: str) -> None:
         """Other engines are waited for before there is a part to run."""

@@ -13,8 +13,7 @@ from core.datasets import DATASETS, SeriesKey
 from core.engine.budget import Budget, Need
 from core.engine.ingest import Check, CheckedPage
 from core.engine.job import Job
-from core.engine.metadata import MeteredListings
-from core.engine.planning import metered_listings
+from core.engine.metadata import MeteredListings, metered_listings
 from core.engine.tools import Tools
 from core.errors import Malformed, NothingBefore, Rejected, TapewatchError, Transient, Unauthorized
 from core.findings import Bars
@@ -25,9 +24,9 @@ from core.sources import Page
 from core.stores.bars import StoredSeries
 from core.stores.selection import Selection
 from core.text import clean
+from core.usage import VERIFY, Purpose
 from core.windows import Window, clip, intersect, iso, merge
 
-VERIFY = "verify"
 WORKERS = 8
 BAR = "bar"
 MOST_KEPT = 100_000
@@ -122,7 +121,8 @@ class Verifier:
 
     async def _compare(self, metered: MeteredListings, fetch: Fetch) -> None:
         state, groups = fetch.series, _groups(fetch.series, fetch.window)
-        fresh = await metered.call(lambda: self._ask(state, fetch.window, groups))
+        purpose = Purpose(state.key.data_type, VERIFY)
+        fresh = await metered.call(lambda: self._ask(state, fetch.window, groups), purpose)
         names = tuple(column.name for column in in_groups(DATASETS[state.key.data_type].columns, groups))
         series = StoredSeries(state.id, state.key, fetch.window)
         stored = await self._tools.store.bars(series, fetch.window, names)

@@ -5,12 +5,14 @@ from typing import Protocol
 
 from core.coverage import SeriesState
 from core.engine.catalog import take_in
+from core.engine.claims import Wish
 from core.engine.ingest import Outcome, Request
 from core.engine.job import Job, SeriesProgress
+from core.engine.permits import AT_ONCE
 from core.engine.tools import Tools
 from core.events import GapFound, LogLine
 from core.operations import regex_of
-from core.planner import Fetch, SeriesPlan
+from core.planner import Fetch, SeriesPlan, due
 from core.stores import Written
 from core.windows import Window, intersect, iso
 
@@ -24,8 +26,16 @@ class Work(Protocol):
         """One call and what becomes of its answer. Raises SourceError and StoreError."""
         ...
 
+    def wish(self, entry: SeriesProgress, fetch: Fetch) -> Wish:
+        """What a call asks for, as other jobs may want it too."""
+        ...
+
     def is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
         """Whether an answer that came after the plan was made spares this call."""
+        ...
+
+    def due(self, fetch: Fetch) -> float:
+        """By when a call should be answered, in UTC epoch seconds; the earliest goes first."""
         ...
 
     def span(self, fetch: Fetch) -> Window:
@@ -55,21 +65,30 @@ class HistoryWork:
         self._tools = tools
 
     async def perform(self, entry: SeriesProgress, fetch: Fetch) -> Outcome:
-        plan, operation = _series_plan(entry), self._job.operation
         request = Request(
             fetch=fetch,
-            dataset=operation.dataset,
-            groups=plan.groups_of(fetch.window, operation.dataset.parse_groups(operation.groups)),
+            dataset=self._job.operation.dataset,
+            groups=self._groups(entry, fetch),
             state=entry.state,
-            plan=plan,
+            plan=_series_plan(entry),
             run_id=self._job.run_id,
         )
         return await self._tools.ingest.window(request)
+
+    def wish(self, entry: SeriesProgress, fetch: Fetch) -> Wish:
+        return Wish(entry.state.id, fetch.window, frozenset(self._groups(entry, fetch)))
+
+    def _groups(self, entry: SeriesProgress, fetch: Fetch) -> tuple[str, ...]:
+        operation = self._job.operation
+        return _series_plan(entry).groups_of(fetch.window, operation.dataset.parse_groups(operation.groups))
 
     def is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
         """The history turned out to start after this window."""
         start = entry.state.history_start
         return start is not None and fetch.window.end <= start
+
+    def due(self, fetch: Fetch) -> float:
+        return due(fetch, self._tools.source.now())
 
     def span(self, fetch: Fetch) -> Window:
         return fetch.window
@@ -140,8 +159,14 @@ class ListWork:
         fetched = len(listing.rows) + len(listing.rejected)
         return Outcome(done.series, fetched, written, listing.rejected)
 
+    def wish(self, entry: SeriesProgress, fetch: Fetch) -> Wish:
+        return Wish(entry.state.id, fetch.window, frozenset())
+
     def is_pointless(self, entry: SeriesProgress, fetch: Fetch) -> bool:
         return False
+
+    def due(self, fetch: Fetch) -> float:
+        return AT_ONCE
 
     def span(self, fetch: Fetch) -> Window:
         """A list is of the moment it is asked for."""

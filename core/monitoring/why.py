@@ -147,7 +147,7 @@ def _blockers(facts: Facts) -> Iterator[Blocker]:
     yield from _of_holes(facts)
     if (facts.behind or facts.last_bar is None) and not facts.is_running and not facts.leased:
         yield Blocker(
-            "schedule", "nothing runs by itself: there is no schedule, it takes a command", _last_asked(facts)
+            "schedule", "nothing asks for it now: it takes a command, or a schedule of `serve`", _last_asked(facts)
         )
 
 

@@ -35,7 +35,7 @@ class Page:
     `server_time` is the answer's `Date` (UTC epoch seconds); `constants()` reads what the first row says
     about the whole series, which is needed once a series and costs a second look at the page. `is_bounded` says that
     unit, market and every single value are known to be within `core.bounds`, `is_meant` that rows are known to be
-    of the instrument.
+    of the instrument. `wire` is how many bytes the answer was on the wire.
     """
 
     rows: list[Any]
@@ -44,6 +44,7 @@ class Page:
     constants: Callable[[], dict[str, Any]] = dict
     is_bounded: bool = False
     is_meant: bool = False
+    wire: int = 0
 
 
 @dataclass(slots=True)
@@ -51,7 +52,8 @@ class Listing:
     """One answered list of reference data: a `Row` an entity, values by the columns of its `Reference`.
 
     `total` is how many entities the whole list has, of which a page is a part; `unreadable` names those
-    whose rows were rejected, `notes` say which values were kept out of rows that are there.
+    whose rows were rejected, `notes` say which values were kept out of rows that are there. `wire` is how many bytes
+    the answer was on the wire.
     """
 
     rows: list[Row]
@@ -60,6 +62,7 @@ class Listing:
     rejected: list[RejectedRow] = field(default_factory=list)
     notes: list[RejectedRow] = field(default_factory=list)
     unreadable: frozenset[str] = frozenset()
+    wire: int = 0
 
 
 class Recorded(msgspec.Struct, frozen=True, array_like=True):
@@ -131,8 +134,11 @@ class Source(Protocol):
     """
 
     name: str
-    origin: str
-    calls: int
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def calls(self) -> int: ...
 
     def now(self) -> float:
         """The vendor's time in UTC epoch seconds: its last `Date` plus the time since, else what was assumed."""

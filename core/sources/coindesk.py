@@ -5,15 +5,14 @@ first, then whether `Err` says something; the numbers in `Err.type` are undocume
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 from core.clock import Clock, LoopClock
 from core.datasets import Dataset, SeriesKey
 from core.errors import NothingBefore, RateLimited, Rejected, SourceError, Transient, Unauthorized
 from core.failpoints import failpoint
-from core.limits import exhausted_wait
+from core.limits import exhausted_wait, http_date
 from core.records import in_groups
 from core.references import ASSET_METADATA, EXCHANGE_METADATA, TOP_LIST_PAGE
 from core.sources import Listing, Page
@@ -82,7 +81,7 @@ class CoinDeskSource:
         failpoint("after_parse")
         if page.error.is_error:
             words = clean(page.error.message) or "without a message"
-            raise Transient(f"the vendor answered 200 with an error: {words}")
+            raise Transient(f"the vendor answered 200 with an error: {words}", "malformed")
         return Page(
             page.rows,
             self._date(answer),
@@ -90,12 +89,13 @@ class CoinDeskSource:
             lambda: _constants(dataset, key, groups, answer.body),
             page.is_bounded,
             page.is_meant,
+            answer.wire,
         )
 
     async def listing(self, key: SeriesKey) -> Listing:
         path, params = _listing_request(key)
         answer = await self._get(path, params)
-        return decode_listing(key, answer.body, self._date(answer))
+        return replace(decode_listing(key, answer.body, self._date(answer)), wire=answer.wire)
 
     async def rate_limit(self) -> None:
         await self._get("/admin/v2/rate/limit", {})
@@ -134,11 +134,10 @@ def _origin(mark: str | None) -> str:
     return f"sandbox:{clean(mark.removeprefix('seed='), 40)}"
 
 
-@lru_cache(maxsize=16)  # all answers of a second say the same
 def _parse_date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
+        return http_date(text)
+    except ValueError:
         return None
 
 
@@ -155,7 +154,7 @@ def _refusal(answer: Answer, path: str, params: Mapping[str, str]) -> SourceErro
         return _not_found(err, about, said)
     if 400 <= answer.status < 500 and answer.status not in {408, 425}:
         return Rejected(f"{about}: the vendor refuses the request ({answer.status}): {said}")
-    return Transient(f"{about}: HTTP {answer.status}: {said}")
+    return Transient(f"{about}: HTTP {answer.status}: {said}", f"{answer.status // 100}xx")
 
 
 def _not_found(err: ErrorInfo, about: str, said: str) -> SourceError:

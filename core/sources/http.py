@@ -35,9 +35,12 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`body` is decoded; on the wire it was `wire` bytes."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
+    wire: int = 0
 
 
 class HttpClient:
@@ -60,9 +63,9 @@ class HttpClient:
                 failpoint("after_headers")
                 body, wire = await read_bounded(response)
                 failpoint("after_body")
-                return Answer(response.status, response.headers, body)
+                return Answer(response.status, response.headers, body, wire)
         except TimeoutError as error:
-            raise Transient(f"no complete answer within {self._options.total_timeout:g} s") from error
+            raise Transient(f"no complete answer within {self._options.total_timeout:g} s", "timeout") from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise Transient(f"connection failed: {_words(error)}") from error
         finally:

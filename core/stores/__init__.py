@@ -7,19 +7,27 @@ from operator import itemgetter
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from core.alerting import Change
 from core.coverage import Absence, SeriesState
 from core.datasets import Dataset, SeriesKey
 from core.errors import ConfigError
-from core.events import FINAL_STATES, AlertChanged
+from core.events import FINAL_STATES
 from core.ledger import Book
 from core.sources import RejectedRow
+from core.stores.alerts import AlertStore
 from core.stores.bars import BarStore
+from core.stores.baselines import BaselineStore
 from core.stores.catalog import Lists
+from core.stores.figures import FigureStore
 from core.stores.leases import Leases
 from core.stores.lock import Holder
+from core.stores.outbox import Outbox
 from core.stores.patience import Patience
+from core.stores.pauses import PauseStore
 from core.stores.selection import Selection
+from core.stores.ticks import TickStore
 from core.text import shown_url
+from core.usage import Counted
 from core.windows import GRAINS, Grain, Window
 
 FINAL = 2**62
@@ -156,7 +164,7 @@ class RunSeries:
     error: str = ""
 
 
-class Store(Lists, BarStore, Protocol):
+class Store(Lists, BarStore, AlertStore, Outbox, FigureStore, TickStore, PauseStore, BaselineStore, Protocol):
     """A database of ours. Only one engine writes an SQLite file at a time; the lock sees to that. Of a PostgreSQL
     database several may write, each the series that it has leases for.
 
@@ -230,13 +238,23 @@ class Store(Lists, BarStore, Protocol):
         ...
 
     async def journal(
-        self, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
+        self,
+        runs: Sequence[RunRecord],
+        series: Sequence[RunSeries],
+        alerts: Sequence[Change],
+        counted: Sequence[Counted] = (),
     ) -> None:
-        """Record runs, their series and alerts, replacing what was recorded of each."""
+        """Record runs and their series, replacing what was recorded of each, what happened to alerts with what is to be
+        told of it, and add calls that were sent, atomically."""
         ...
 
-    async def open_alerts(self) -> list[AlertChanged]:
-        """The alerts that fire, as the journal has them."""
+    async def forget_runs(self) -> None:
+        """Delete some of the oldest runs of more than 90 days ago, and what was done of single series in all but the
+        newest 2,000 runs, those of the last week at most."""
+        ...
+
+    async def calls_by_day(self, account: str, since: int) -> dict[int, int]:
+        """How many calls of an account were recorded since then, by the day's start; both UTC epoch seconds."""
         ...
 
     async def close(self) -> None: ...

@@ -43,7 +43,10 @@ class Reuse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListingWritten:
-    """What a commit did; `series` is the list afterwards. `kept` says in words which series could not be renamed."""
+    """What a commit did; `series` is the list afterwards. `kept` says in words which series could not be renamed.
+
+    `retired` are instruments that are active no more, of which series are stored.
+    """
 
     series: SeriesState
     inserted: int = 0
@@ -53,6 +56,7 @@ class ListingWritten:
     changes: tuple[Recorded, ...] = ()
     reused: tuple[Reuse, ...] = ()
     kept: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

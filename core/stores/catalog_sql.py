@@ -22,7 +22,19 @@ from core.stores.catalog import (
     StoredList,
     page_of,
 )
-from core.stores.changes import LISTED, RENAMED, Change, Entity, Matched, as_json, differences, gone, match, reuse
+from core.stores.changes import (
+    DELISTED,
+    LISTED,
+    RENAMED,
+    Change,
+    Entity,
+    Matched,
+    as_json,
+    differences,
+    gone,
+    match,
+    reuse,
+)
 from core.stores.database import Database, places
 from core.stores.follow_sql import Followers
 from core.stores.quarantine_sql import storable
@@ -57,6 +69,7 @@ def write_listing(db: Database, commit: ListingCommit, now: int) -> ListingWritt
         changes=tuple(changes),
         reused=tuple(writer.reused),
         kept=tuple(writer.kept),
+        retired=writer.retired,
     )
 
 
@@ -90,6 +103,7 @@ class _Writer:
     def __init__(self, db: Database, commit: ListingCommit) -> None:
         self.reused: list[Reuse] = []
         self.kept: list[str] = []
+        self.retired: tuple[str, ...] = ()
         self._db = db
         self._commit = commit
         self._listing = commit.listing
@@ -198,6 +212,8 @@ class _Writer:
             return
         self._followers.link()
         stuck = {move.new: move.old for move in self._followers.rename(self._listing.server_time)}
+        gone_now = {entry.entity_id: entry.entity for entry in changes if entry.change.change == DELISTED}
+        self.retired = tuple(dict.fromkeys(gone_now[entity_id] for entity_id, _ in self._followers.of(gone_now)))
         changed = {recorded.entity_id for recorded in changes}
         rows = {entity.id: row for row, entity in known if entity.id in changed}
         for entity_id, series_id in self._followers.of(rows):

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from core.stores.patience import Patience
+from core.stores.patience import COMMIT, JOURNAL, READ, Patience
 
 if TYPE_CHECKING:
     from core.stores import Commit
 
 Row = tuple[Any, ...]
 Values = Sequence[Any] | Mapping[str, Any]
+_OF_ENGINE = {"journal_sql", "usage_sql", "alert_sql", "outbox_sql", "tick_sql", "sample_sql", "baseline_sql"}
+_WRITING = ("write", "settle", "flag", "prune", "drop", "create", "add")
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -128,3 +130,11 @@ def places(values: Iterable[object]) -> str:
 def value_rows(width: int, count: int) -> str:
     """Places for `count` rows of `width` values, as VALUES takes them."""
     return ", ".join([f"({', '.join('?' * width)})"] * count)
+
+
+def kind_of(work: Callable[..., object]) -> str:
+    """What a piece of work is told as: commit, read, or journal for what the engine writes of itself."""
+    function = getattr(work, "func", work)
+    if function.__module__.rpartition(".")[2] in _OF_ENGINE:
+        return JOURNAL
+    return COMMIT if function.__name__.startswith(_WRITING) else READ

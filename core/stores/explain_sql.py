@@ -58,13 +58,21 @@ class FailedWindow(NamedTuple):
     last_seen: int
 
 
-def explained_gaps(db: Database, selection: Selection) -> list[ExplainedGap]:
-    """The gaps of the selected series, by series and time, each with its cause as of now."""
+def explained_gaps(db: Database, selection: Selection, newest: int | None = None) -> list[ExplainedGap]:
+    """The gaps of the selected series, by series and time, each with its cause as of now; of all the `newest`.
+
+    To explain one takes some questions, so who only shows them asks for no more than that.
+    """
+    names = "series.data_type, series.market, series.instrument, series.interval"
     query = (
-        f"SELECT {_SERIES}, {_GAP} FROM gap JOIN series ON series.id = gap.series_id WHERE {selection.where} "
-        "ORDER BY series.data_type, series.market, series.instrument, series.interval, gap.start"
+        f"SELECT {_SERIES}, {_GAP} FROM gap JOIN series ON series.id = gap.series_id WHERE {selection.where} ORDER BY "
     )
-    return list(_explained(db, db.execute(query, selection.values).fetchall()))
+    if newest is None:
+        query += f"{names}, gap.start"
+    else:
+        query = f"{query} gap.start DESC, {names} LIMIT {newest}"
+    found = db.execute(query, selection.values).fetchall()
+    return sorted(_explained(db, found), key=lambda each: (each.key, each.gap.window))
 
 
 def failed_windows(db: Database, selection: Selection) -> list[FailedWindow]:

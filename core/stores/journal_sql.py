@@ -1,11 +1,21 @@
-"""The journal: who the rows come from, runs with their series, and alerts."""
+"""The journal: who the rows come from, runs with their series, alerts, and calls that were sent."""
 
 import json
 from collections.abc import Sequence
 
-from core.events import AlertChanged
-from core.stores import RunRecord, RunSeries
+from core.alerting import Change
+from core.stores import RunRecord, RunSeries, alert_sql, usage_sql
 from core.stores.database import Database, places
+from core.usage import Counted
+
+KEPT_SECONDS, DETAILED_SECONDS = 90 * 86_400.0, 7 * 86_400.0
+MOST_DETAILED, AT_ONCE = 2_000, 500
+_OLD = f"SELECT run_id FROM run WHERE created < ? ORDER BY created LIMIT {AT_ONCE}"
+_DETAILED = (
+    "SELECT run_id FROM run WHERE created < ? AND EXISTS "
+    "(SELECT 1 FROM run_series AS s WHERE s.run_id = run.run_id AND s.state = 'done') "
+    f"ORDER BY created LIMIT {AT_ONCE}"
+)
 
 
 def claim_origin(db: Database, origin: str) -> str:
@@ -20,31 +30,35 @@ def read_origin(db: Database) -> str:
     return str(found[0]) if found else ""
 
 
-def read_alerts(db: Database, *, only_open: bool = True) -> list[AlertChanged]:
-    """The newest alerts, newest first."""
-    where = "WHERE state = 'firing'" if only_open else ""
-    names = "alert, rule, level, state, since, changed, message, source, count"
-    found = db.execute(f"SELECT {names} FROM alert {where} ORDER BY since DESC LIMIT 500")
-    return [
-        AlertChanged(
-            alert=row[0],
-            rule=row[1],
-            level=row[2],
-            state=row[3],
-            since=row[4],
-            time=row[5],
-            message=row[6],
-            source=row[7],
-            count=row[8],
-        )
-        for row in found
-    ]
+def forget_runs(db: Database, now: float) -> None:
+    """Delete a bounded number of the oldest rows about runs that are kept no longer; called now and then it keeps up.
+
+    Runs go after KEPT_SECONDS. What was done of single series goes from all but the newest runs; what failed stays as
+    long as its run.
+    """
+    many = db.execute(f"SELECT created FROM run ORDER BY created DESC LIMIT 1 OFFSET {MOST_DETAILED}").fetchone()
+    before = max(now - DETAILED_SECONDS, many[0] if many else 0.0)
+    with db.transaction():
+        old = _found(db, _OLD, now - KEPT_SECONDS)
+        db.execute(f"DELETE FROM run_series WHERE run_id IN ({places(old)})", old)
+        db.execute(f"DELETE FROM run WHERE run_id IN ({places(old)})", old)
+        detailed = _found(db, _DETAILED, before)
+        db.execute(f"DELETE FROM run_series WHERE state = 'done' AND run_id IN ({places(detailed)})", detailed)
+
+
+def _found(db: Database, query: str, before: float) -> list[str]:
+    return [run for (run,) in db.execute(query, (before,))]
 
 
 def write_journal(
-    db: Database, runs: Sequence[RunRecord], series: Sequence[RunSeries], alerts: Sequence[AlertChanged]
+    db: Database,
+    runs: Sequence[RunRecord],
+    series: Sequence[RunSeries],
+    alerts: Sequence[Change],
+    counted: Sequence[Counted],
 ) -> None:
     with db.transaction():
+        usage_sql.add(db, counted)
         _replace(
             db,
             "run",
@@ -65,15 +79,7 @@ def write_journal(
             ("state", "windows_done", "windows_total", "rows", "error"),
             [(s.run_id, s.series, s.state, s.windows_done, s.windows_total, s.rows, s.error) for s in series],
         )
-        # Engines side by side tell of the same alerts, and wait for each other in one order.
-        ordered = sorted(alerts, key=lambda alert: alert.alert)
-        _replace(
-            db,
-            "alert",
-            ("alert",),
-            ("rule", "level", "state", "since", "changed", "message", "source", "count"),
-            [(a.alert, a.rule, a.level, a.state, a.since, a.time, a.message, a.source, a.count) for a in ordered],
-        )
+        alert_sql.write(db, alerts)
 
 
 def _replace(

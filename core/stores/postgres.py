@@ -7,6 +7,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from core.datasets import SeriesKey
 from core.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, TapewatchError
 from core.ledger import Book, Grant, Report
 from core.stores import Commit, Written, house_sql, lease_sql, quota_sql
-from core.stores.database import Database, Together
+from core.stores.database import Database, Together, kind_of
 from core.stores.leases import LEASE_SECONDS, Leases, Taken
 from core.stores.lock import Holder
 from core.stores.migrate import check_current
@@ -161,7 +162,7 @@ class Pool:
 
         while True:
             try:
-                return await self.patience.wait_out(partial(self._once, piece))
+                return await self.patience.wait_out(partial(self._once, piece), kind_of(work))
             except CommitUnknown as unknown:
                 if await self.patience.wait_out(partial(self._once, partial(_has_happened, xid=unknown.xid))):
                     return unknown.result  # type: ignore[no-any-return]
@@ -200,10 +201,12 @@ class PostgresLeases:
         self._name = name
         self._epochs = pool.epochs
         self._writing: dict[asyncio.Future[Written], int] = {}
+        self._users: Counter[int] = Counter()
 
     async def take(self, series: Collection[int]) -> Taken:
         epochs, others = await self._pool.run(lease_sql.take, self._name, series, self.seconds)
         self._epochs.update(epochs)
+        self._users.update(epochs.keys())
         return Taken(set(epochs), others)
 
     async def renew(self) -> None:
@@ -228,6 +231,11 @@ class PostgresLeases:
         return self._epochs.get(series_id) != LOST_EPOCH
 
     async def release(self, series: Collection[int]) -> None:
+        """Jobs side by side may have taken one: the last of them gives it back."""
+        self._users.subtract(series)
+        series = {series_id for series_id in series if self._users[series_id] <= 0}
+        for series_id in series:
+            del self._users[series_id]
         if late := [writing for writing, series_id in self._writing.items() if series_id in series]:
             await asyncio.wait(late)
         for series_id in series:

@@ -65,22 +65,30 @@ def storable(raw: str) -> str:
 
 
 def quarantined(
-    db: Database, selection: Selection = ALL, ids: Sequence[int] = (), reason: str | None = None
+    db: Database,
+    selection: Selection = ALL,
+    ids: Sequence[int] = (),
+    reason: str | None = None,
+    newest: int | None = None,
 ) -> list[Quarantined]:
-    """The records of the selected series, by series and time, all or those of `ids` or `reason`."""
+    """The records of the selected series, by series and time, all or those of `ids` or `reason`.
+
+    Of many only the `newest`, by when they came, oldest first; a record may be a whole answer.
+    """
     chosen = f" AND q.id IN ({places(ids)})" if ids else ""
     chosen += " AND reason = ?" if reason is not None else ""
     query = (
         'SELECT q.id, source, data_type, market, instrument, interval, q.start, q."end", reason, detail, raw, run_id, '
         "sightings, first_seen, last_seen, accepted, series.id "
         f"FROM quarantine AS q JOIN series ON series.id = q.series_id WHERE {selection.where}{chosen} "
-        "ORDER BY data_type, market, instrument, interval, q.start, q.id"
     )
+    by_place = "data_type, market, instrument, interval, q.start, q.id"
+    query += f"ORDER BY {by_place}" if newest is None else f"ORDER BY q.id DESC LIMIT {newest}"
     found = []
     for row in db.execute(query, (*selection.values, *ids, *(() if reason is None else (reason,)))).fetchall():
         record = Quarantined(row[0], row[1], SeriesKey(*row[2:6]), Window(*row[6:8]), *row[8:16])
         found.append(record._replace(is_filled=_is_filled(db, row[16], record)))
-    return found
+    return found if newest is None else found[::-1]
 
 
 def _is_filled(db: Database, series_id: int, record: Quarantined) -> bool:

@@ -20,15 +20,20 @@ class Restated(NamedTuple):
     run_id: str
 
 
-def restated(db: Database, selection: Selection, since: int) -> list[Restated]:
-    """What changed in the selected series since then, oldest first."""
+def restated(db: Database, selection: Selection, since: int, newest: int | None = None) -> list[Restated]:
+    """What changed in the selected series since then, oldest first; of many only the `newest` bars."""
     query = (
         "SELECT seen_at, data_type, market, instrument, interval, ts, old, new, run_id "
         f"FROM restatement JOIN series ON series.id = restatement.series_id WHERE {selection.where} AND seen_at >= ? "
-        "ORDER BY seen_at, data_type, market, instrument, interval, ts, restatement.id"
     )
+    order = ("seen_at", "data_type", "market", "instrument", "interval", "ts", "restatement.id")
+    if newest is None:
+        rows = db.execute(f"{query}ORDER BY {', '.join(order)}", (*selection.values, since)).fetchall()
+    else:
+        backwards = f"{query}ORDER BY {' DESC, '.join(order)} DESC LIMIT {newest}"
+        rows = db.execute(backwards, (*selection.values, since)).fetchall()[::-1]
     found: list[Restated] = []
-    for seen_at, *names, ts, old, new, run_id in db.execute(query, (*selection.values, since)):
+    for seen_at, *names, ts, old, new, run_id in rows:
         before, after = json.loads(old), json.loads(new)
         key = SeriesKey(*names)
         found += [Restated(seen_at, key, ts, name, before[name], after[name], run_id) for name in after]

@@ -69,6 +69,13 @@ TABLES = (
     _of_store("run", "run_id"),
     _of_store("run_series", "run_id series"),
     _of_store("alert", "alert"),
+    _of_store("alert_change", ids="id"),
+    _of_store("outbox", "channel incident sequence", "id"),
+    _of_store("silence", "silence"),
+    _of_store("schedule_tick", "schedule tick"),
+    _of_store("schedule_pause", "schedule"),
+    _of_store("sample", "seconds name labels at"),
+    _of_store("usage", "hour account data_type reason label"),
     *(
         _of_store(
             reference.name,

@@ -19,7 +19,7 @@ import aiosqlite
 from core.errors import StoreError, StoreRefused, StoreUnavailable
 from core.stores import sqlite_path
 from core.stores.copies import keep_before_migrating
-from core.stores.database import Database, Together
+from core.stores.database import Database, Together, kind_of
 from core.stores.migrate import Upgraded, check, check_current, migrate, pending
 from core.stores.patience import Patience
 from core.stores.sql_store import SQLStore
@@ -72,7 +72,7 @@ class _Connection(aiosqlite.Connection):
         def piece() -> T:
             return work(self._sound(), *args, **kwargs)
 
-        return await self.patience.wait_out(partial(self._once, piece))
+        return await self.patience.wait_out(partial(self._once, piece), kind_of(work))
 
     async def _once(self, work: Callable[[], T]) -> T:
         try:

@@ -29,7 +29,7 @@ from core.windows import Window
 
 COPY_OF = "copy_of"
 # Tables of the place and its engines, and the ones that are copied in their own ways.
-NOT_COPIED = {"meta", "migration", "lease", "engine", "quota", "series", *DATASETS}
+NOT_COPIED = {"meta", "migration", "lease", "duty", "engine", "quota", "baseline", "series", *DATASETS}
 PARENTS = ("run", "universe")
 # What a series says of what is stored of it.
 STORED = {"history_start", "first_bar", "last_bar", "pruned_before", "page_checked", "audit_from", "audited_at"}
