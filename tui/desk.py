@@ -1,31 +1,39 @@
 """What all screens share: the state, its frozen copy while paused, what the operator chose, clocks.
 
-Knows no Textual: screens draw from it, the app feeds it.
+Knows no widget: screens draw from it, the app feeds it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from time import time as wall_time
 
 from core.events import Message
+from tui import text
+from tui.actions import ACTIONS, Action
+from tui.folding import answered, note, reduce_many
+from tui.lookups import Answer, Lookup
+from tui.memory import Memory, lasting
 from tui.query import Choice
-from tui.state import Link, OtherJob, ViewState, note, reduce_many
+from tui.state import Found, Link, OtherJob, ViewState
 from tui.text import ASCII, UNICODE
 from tui.views.frame import Canvas
 from tui.views.header import Moment
 
 RATES = (0.5, 1.0, 2.0, 4.0, 10.0)
 MOST_PENDING = 2_000
-BLURRED_INTERVAL = 1.0
+MOST_COMMANDS = 100
+CALM_INTERVAL = 1.0
+FRESH = Memory()
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardOptions:
     """How to show and what to allow.
 
-    `theme`: dark, light, ansi or contrast. `owns_engine`: the engine is this dashboard's own child.
-    `refresh_hz`: at most so many redraws a second.
+    `theme`: one of `tui.themes`. `owns_engine`: the engine is this dashboard's own child.
+    `refresh_hz`: at most so many redraws a second. `user`: who acknowledges and silences.
+    `lean`: for slow links, see `Desk.lean`. `actions`: what can be done, by which keys.
     """
 
     read_only: bool = False
@@ -34,6 +42,9 @@ class DashboardOptions:
     mouse: bool = True
     owns_engine: bool = False
     refresh_hz: float = 4.0
+    user: str = "dashboard"
+    lean: bool = False
+    actions: tuple[Action, ...] = ACTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +58,27 @@ class Clock:
 class Desk:
     """The dashboard's session."""
 
-    def __init__(self, options: DashboardOptions, clock: Clock) -> None:
+    def __init__(self, options: DashboardOptions, clock: Clock, memory: Memory = FRESH) -> None:
         self.options = options
         self.clock = clock
         self.glyphs = ASCII if options.ascii else UNICODE
         self.state = ViewState(link=Link(since=clock.monotonic()))
-        self.refresh_hz = options.refresh_hz
+        self.refresh_hz = memory.refresh_hz if memory.refresh_hz in RATES else options.refresh_hz
+        self.tab = memory.tab
+        self.maximised = dict(memory.maximised)
+        """The pane that has the whole of a screen, by the screen's kind."""
+        self.is_local_time = memory.is_local_time
+        text.show_local_time(self.is_local_time)
         self.throttle = 1.0
+        self.lean = options.lean
+        """For slow links: once a second at most, fewer panes, no curves."""
+        self.is_terminal_slow = False
+        """Whether lean is so because the terminal did not keep up."""
         self.blurred = False
         self.moved_at = float("-inf")
-        self._choices: dict[str, Choice] = {}
+        self.wanted: Collection[str] = ()
+        self.commands: list[str] = []
+        self._choices: dict[str, Choice] = dict(memory.tables)
         self._pending: list[Message] = []
         self._frozen: ViewState | None = None
         self._paused_at = 0.0
@@ -84,7 +106,7 @@ class Desk:
     def interval(self) -> float:
         """Seconds from one redraw to the next."""
         interval = self.throttle / self.refresh_hz
-        return max(interval, BLURRED_INTERVAL) if self.blurred else interval
+        return max(interval, CALM_INTERVAL) if self.blurred or self.lean else interval
 
     @property
     def is_moving(self) -> bool:
@@ -121,6 +143,15 @@ class Desk:
             self.note("warning", f"jobs of other engines are not known: {trouble}")
         self.state = replace(self.state, fleet={job.run_id: job for job in jobs}, fleet_trouble=trouble)
 
+    def answered(self, key: str, found: object, trouble: str) -> None:
+        """What the store was asked, and what it said."""
+        self.state = answered(self.state, key, found, trouble, self.clock.monotonic(), self.wanted)
+
+    def answer(self, lookup: Lookup[Found]) -> Answer[Found]:
+        """What panes draw of an answer: while paused the one from then, if there was one."""
+        shown = self.shown.answer(lookup)
+        return shown if shown.found is not None else self.state.answer(lookup)
+
     def note(self, level: str, words: str) -> None:
         """A log line of our own."""
         self.state = note(self.state, level, words, self.clock.wall())
@@ -130,11 +161,32 @@ class Desk:
         self._paused_at = self.clock.monotonic()
 
     def change_rate(self, step: int) -> None:
-        """The next faster or slower of the rates."""
+        """The next faster or slower of the rates; the first one faster than lean is the one before that."""
+        if self.lean:
+            self.lean = self.lean and step < 0
+            return
         faster = [rate for rate in RATES if rate > self.refresh_hz]
         slower = [rate for rate in RATES if rate < self.refresh_hz]
         self.refresh_hz = (*faster, RATES[-1])[0] if step > 0 else (RATES[0], *slower)[-1]
         self.throttle = 1.0
+
+    def toggle_local_time(self) -> None:
+        self.is_local_time = not self.is_local_time
+        text.show_local_time(self.is_local_time)
+
+    def memory(self, theme: str | None) -> Memory:
+        """What to remember of this session."""
+        tables = lasting(self._choices)
+        return Memory(theme, self.refresh_hz, self.is_local_time, self.tab, self.maximised, tables)
+
+    def toggle_lean(self) -> None:
+        self.lean, self.is_terminal_slow = not self.lean, False
+
+    def terminal_is_slow(self) -> None:
+        """It does not keep up with what it is sent."""
+        if not self.lean:
+            self.lean = self.is_terminal_slow = True
+            self.note("warning", "the terminal does not keep up: lean mode, L or + for all")
 
     def note_cost(self, seconds: float) -> None:
         """CPU of one redraw: above 30 % of the interval it slows down, far below it speeds up again."""
@@ -149,19 +201,35 @@ class Desk:
     def choose(self, table: str, choice: Choice) -> None:
         self._choices[table] = choice
 
+    def remember(self, command: str) -> None:
+        """Keep a line of the command line for its history."""
+        kept = [line for line in self.commands if line != command]
+        self.commands = [*kept, command][-MOST_COMMANDS:]
+
     def canvas(self, width: int) -> Canvas:
-        return Canvas(width, self.glyphs, self.clock.wall(), self.clock.monotonic())
+        glyphs = replace(self.glyphs, spark=" ") if self.lean else self.glyphs
+        return Canvas(width, glyphs, self.clock.wall(), self.clock.monotonic(), self.shown.vendor_ahead)
+
+    def vendor_time(self) -> float:
+        """UTC epoch seconds by the vendor's clock."""
+        return self.clock.wall() + self.shown.vendor_ahead
 
     def moment(self) -> Moment:
         """What the header needs besides the state."""
         now = self.clock.monotonic()
-        frozen = self._frozen
+        frozen, rate = self._frozen, self.refresh_hz / self.throttle
         return Moment(
             now=now,
             time=self.clock.wall(),
             paused=now - self._paused_at if frozen is not None else None,
             held=self.state.folded - frozen.folded if frozen is not None else 0,
-            refresh_hz=self.refresh_hz / self.throttle,
-            throttled=self.throttle > 1.0,
+            refresh_hz=min(1 / CALM_INTERVAL, rate) if self.lean else rate,
+            slowness=self._slowness(),
             read_only=self.read_only,
         )
+
+    def _slowness(self) -> str:
+        """Why it is redrawn less often than was chosen."""
+        if self.lean:
+            return "lean: slow terminal" if self.is_terminal_slow else "lean"
+        return "slowed" if self.throttle > 1.0 else ""

@@ -1,38 +1,43 @@
 """What the keys do: every `action_` that the table in `tui.actions` names."""
 
-from typing import ClassVar, Literal
-
-from textual.app import App
+from typing import Literal
 
 from core.errors import EngineUnreachable, TapewatchError
 from core.text import clean
-from tui import actions, themes
+from tui import actions, alert_orders, commands, themes
 from tui.client import EngineLink
 from tui.desk import Desk
-from tui.screens.job import JobScreen
-from tui.screens.lists import AlertsScreen, HelpScreen, LogScreen
+from tui.pacing import PacedApp
+from tui.query import FilterError
 from tui.screens.live import LiveScreen
-from tui.screens.modals import Picker, Question, Reader
+from tui.screens.modals import Picker, Question
+from tui.screens.registry import SCREENS
 from tui.state import OtherJob
-from tui.views import alerts, log
+from tui.widgets.command_line import CommandLine
 from tui.widgets.pane import Pane
 
 Severity = Literal["information", "warning", "error"]
 
 
-class OperatorApp(App[int], inherit_bindings=False):
+class OperatorApp(PacedApp, inherit_bindings=False):
     """The half of the app that listens to keys; the other half owns and paces what these names hold."""
-
-    BINDINGS: ClassVar = actions.bindings()
 
     desk: Desk
     link: EngineLink
     engine_stopped = False
 
     def repaint(self) -> None:
-        """Paint what changed on the screen in front; what lies behind it is not touched."""
-        if isinstance(self.screen, LiveScreen):
-            self.screen.redraw()
+        """Paint what changed on the screen in front; a question holds still what it was asked about."""
+        if self.live:
+            self.live.redraw()
+        else:
+            self.repaint_header()
+
+    def repaint_header(self) -> None:
+        """Of the full screen that is seen, also while a question stands before it."""
+        seen = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, LiveScreen)), None)
+        if seen:
+            seen.header.redraw()
 
     def say(self, words: str, severity: Severity = "information") -> None:
         """A toast."""
@@ -40,8 +45,9 @@ class OperatorApp(App[int], inherit_bindings=False):
 
     @property
     def live(self) -> LiveScreen | None:
-        """The full screen in front, None while a question stands before it."""
-        return self.screen if isinstance(self.screen, LiveScreen) else None
+        """The full screen in front, None while a question stands before it and when all are gone at the end."""
+        front = self.screen_stack[-1] if self.screen_stack else None
+        return front if isinstance(front, LiveScreen) else None
 
     def action_move(self, rows: int) -> None:
         if self.live:
@@ -69,18 +75,11 @@ class OperatorApp(App[int], inherit_bindings=False):
         self._open(message.pane)
 
     def _open(self, pane: Pane) -> None:
-        key, state = pane.cursor, self.desk.shown
-        if key is None or not pane.view.keys:
-            return
-        if pane.id == "jobs" and key in state.listed:
-            self.push_screen(JobScreen(self.desk, key))
-        elif pane.id in {"alerts", "all_alerts"} and key in state.alerts:
-            self.push_screen(Reader(self.desk, "Alert", alerts.facts(state.alerts[key])))
-        elif pane.id in {"log", "all_log", "job_log"}:
-            for entry in (entry for entry in state.log if str(entry.id) == key):
-                self.push_screen(Reader(self.desk, "Log line", log.facts(entry)))
-        elif pane.id == "series" and isinstance(self.live, JobScreen):
-            self.push_screen(Reader(self.desk, "Series", self.live.facts(key)))
+        if self.live and pane.view.keys and (screen := self.live.opens(pane)) is not None:
+            self.push_screen(screen)
+
+    def on_live_screen_shows_other(self, _message: LiveScreen.ShowsOther) -> None:
+        self.repaint()
 
     async def action_back(self) -> None:
         if self.live and not self.live.close() and len(self.screen_stack) > 1:
@@ -121,13 +120,13 @@ class OperatorApp(App[int], inherit_bindings=False):
             self.live.toggle_maximised()
 
     def action_copy(self) -> None:
-        key = self.live.pane.cursor if self.live else None
+        key = self.live.copied() if self.live else None
         if key:
             self.copy_to_clipboard(clean(key))
             self.say(f"sent to the terminal's clipboard: {key}")
 
     def action_cancel_job(self) -> None:
-        job = self._job_to_act_on()
+        job = self._job_at_work()
         if job is None:
             return
         known = self.desk.state.jobs[job]
@@ -135,24 +134,40 @@ class OperatorApp(App[int], inherit_bindings=False):
 
         def answered(answer: str | None) -> None:
             if answer == "y":
-                self._send("cancel", job)
+                self.order("cancel", job, job=job)
 
         question = f"Cancel job {names}? What it has committed stays."
         self.push_screen(Question(question, (("y", "cancel this job"),)), answered)
 
     def action_hold_job(self) -> None:
-        job = self._job_to_act_on()
+        job = self._job_at_work()
         if job is not None:
-            self._send("resume" if self.desk.state.jobs[job].state == "held" else "hold", job)
+            self.order("resume" if self.desk.state.jobs[job].state == "held" else "hold", job, job=job)
 
-    def action_retry_job(self) -> None:
-        job = self._job_to_act_on()
-        if job is not None:
-            self._send("retry", job)
+    def action_ack(self) -> None:
+        alert_orders.acknowledge(self)
 
-    def _job_to_act_on(self) -> str | None:
+    def action_silence(self) -> None:
+        alert_orders.silence(self)
+
+    def action_take_back(self) -> None:
+        alert_orders.take_back(self)
+
+    def may_act(self) -> bool:
+        """Whether anything can be changed from here; it is said when not."""
         if self.desk.read_only:
             self.say("read-only: nothing can be changed from here", "warning")
+        return not self.desk.read_only
+
+    def _job_at_work(self) -> str | None:
+        job = self._job_to_act_on()
+        if job is None or not self.desk.state.jobs[job].is_final:
+            return job
+        self.say(f"{job} has ended: {self.desk.state.jobs[job].state}", "warning")
+        return None
+
+    def _job_to_act_on(self) -> str | None:
+        if not self.may_act():
             return None
         job = self.live.selected_job() if self.live else None
         if job is None:
@@ -165,12 +180,20 @@ class OperatorApp(App[int], inherit_bindings=False):
             return None
         return job
 
-    def _send(self, command: str, job: str) -> None:
-        self.run_worker(self._ask(command, job=job), name=f"{command} {job}")
+    def order(self, command: str, about: str, **args: object) -> None:
+        """Tell the engine; what the store was asked is asked again then."""
+        self.run_worker(self._order(command, about, args), name=f"{command} {clean(about)}")
 
-    async def _ask(self, command: str, **args: object) -> bool:
+    async def _order(self, command: str, about: str, args: dict[str, object]) -> None:
+        await self._ask(command, about, **args)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have the store asked anew for what the screen in front shows of it."""
+
+    async def _ask(self, command: str, target: str, **args: object) -> bool:
         """Whether the engine agreed; its words become a toast and a log line when not."""
-        target = clean(str(args.get("job", "the engine")))
+        target = clean(target)
         was_online = self.desk.state.link.phase == "online"
         refusal = ""
         try:
@@ -188,31 +211,56 @@ class OperatorApp(App[int], inherit_bindings=False):
     def action_go(self, where: str) -> None:
         if not self.live or self.live.kind == where:
             return
-        screen = self._screen(where, self.live)
-        if screen is None and where == actions.JOB:
-            self.say("no job selected", "warning")
-            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        if screen is not None:
-            self.push_screen(screen)
+        if where in SCREENS:
+            self.push_screen(SCREENS[where](self.desk))
 
-    def _screen(self, where: str, live: LiveScreen) -> LiveScreen | None:
-        if where == actions.JOB:
-            first = self.screen_stack[0]
-            job = live.selected_job() or (first.selected_job() if isinstance(first, LiveScreen) else None)
-            return JobScreen(self.desk, job) if job else None
-        kinds: dict[str, type[LiveScreen]] = {"alerts": AlertsScreen, "log": LogScreen, "help": HelpScreen}
-        return kinds[where](self.desk) if where in kinds else None
+    def show_screen(self, kind: str, words: str) -> None:
+        """Go there, its first table filtered by `words`, if any. Raises FilterError, and goes nowhere."""
+        if words:
+            made = SCREENS[kind](self.desk) if kind in SCREENS else self.screen_stack[0]
+            tables = list(made.tables.values()) if isinstance(made, LiveScreen) else []
+            if not tables:
+                raise FilterError(f"{kind} has no filter")
+            tables[0].filter(words)
+        self.action_go(kind)
+        self.repaint()
+
+    def action_command(self) -> None:
+        if self.live:
+            self.live.command.open()
+
+    def on_command_line_entered(self, message: CommandLine.Entered) -> None:
+        live = self.live
+        if live is None:
+            return
+        self.desk.remember(message.line)
+        try:
+            # What it does may open another screen: the line is gone by then.
+            live.command_mode(False)
+            if message.line.strip():
+                commands.carry_out(self, message.line)
+        except commands.CommandError as error:
+            live.command_mode(True)
+            live.command.refuse(str(error))
+
+    def run_by_id(self, name: str) -> None:
+        """An action of the table. Raises CommandError where it does nothing."""
+        action = actions.BY_ID[name]
+        if not (self.live and action.works_on(self.live.kind)):
+            raise commands.CommandError(f"{name} works on {', '.join(action.scopes)}")
+        self.call_later(self.run_action, action.does)
 
     def action_palette(self) -> None:
         if not self.live:
             return
-        kind, read_only = self.live.kind, self.desk.read_only
+        live, read_only = self.live, self.desk.read_only
+        usable = [action for action in self.desk.options.actions if action.works_on(live.kind)]
         choices = [
-            (action.id, action.title, self.live.footer.plain(action.key))
-            for action in actions.ACTIONS
-            if action.works_on(kind) and not (action.acts and read_only)
+            (action.id, action.title, live.footer.plain(action.key))
+            for action, _ in live.offered(usable)
+            if not (action.acts and read_only)
         ]
         self.push_screen(Picker(self.desk, "Commands", choices), self._run_chosen)
 
@@ -224,11 +272,20 @@ class OperatorApp(App[int], inherit_bindings=False):
         self.desk.change_rate(step)
         self.repaint()
 
+    def action_local_time(self) -> None:
+        self.desk.toggle_local_time()
+        self.repaint()
+
+    def action_lean(self) -> None:
+        self.desk.toggle_lean()
+        self.repaint()
+
     def action_theme(self) -> None:
         names = [theme.name for theme in themes.THEMES.values()]
         self.theme = names[(names.index(self.theme) + 1) % len(names)]
 
     def action_repaint(self) -> None:
+        self.forget_shown()
         self.refresh(repaint=True, layout=True)
 
     def action_leave(self) -> None:
@@ -245,7 +302,7 @@ class OperatorApp(App[int], inherit_bindings=False):
 
     async def _leave_answered(self, answer: str | None) -> None:
         if answer == "s":
-            self.engine_stopped = await self._ask("stop")
+            self.engine_stopped = await self._ask("stop", "the engine")
         if answer == "enter" or self.engine_stopped:
             self.exit(0)
 

@@ -106,10 +106,14 @@ class Ordering(Generic[Row]):
         self._sorted_at = float("-inf")
         self._keys: list[str] = []
         self._known: set[str] = set()
+        self._rows: object = None
 
     def keys(self, rows: Mapping[str, Row], choice: Choice, now: float, hold: bool = False) -> list[str]:
+        if rows is self._rows and choice == self._choice:
+            return self._keys
         if choice != self._choice or (now - self._sorted_at >= 1.0 and not hold):
             self._sort(rows, choice, now)
+            self._rows = rows
         elif rows.keys() != self._known:
             self._join(rows, choice)
         return self._keys

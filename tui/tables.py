@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from tui.desk import Desk
-from tui.query import Choice, Fields, Ordering
+from tui.query import Choice, Fields, Filter, Ordering
 from tui.views.frame import Listing
 
 Row = TypeVar("Row")
@@ -17,6 +17,7 @@ class Table(Generic[Row]):
         self.name = name
         self.sorts = sorts
         self._desk = desk
+        self._fields = fields
         self._default = default
         self._ordering: Ordering[Row] = Ordering(fields)
 
@@ -26,6 +27,12 @@ class Table(Generic[Row]):
 
     def choose(self, choice: Choice) -> None:
         self._desk.choose(self.name, choice)
+
+    def filter(self, words: str) -> None:
+        """Show what passes `words` only. Raises FilterError, and changes nothing, when they cannot be understood."""
+        before = self.choice
+        Filter.parse(words, self._fields)
+        self.choose(Choice(words, before.sort, before.descending))
 
     def listing(self, rows: Mapping[str, Row]) -> Listing:
         """The rows that pass, in order; the order holds still under a moving cursor and while paused."""

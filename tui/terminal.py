@@ -17,6 +17,7 @@ from core.errors import ConfigError
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 # Textual handles these from its start on, and goes on doing so when it has ended.
 _OF_TEXTUAL = (signal.SIGTSTP, signal.SIGCONT)
+BROWSER = "textual.drivers.web_driver:WebDriver"
 GRACE_SECONDS = 4.0
 LOOK_SECONDS = 1.0
 Settings = list[Any]
@@ -37,7 +38,9 @@ _RESTORE = "".join(f"\x1b[{mode}" for mode in _MODES_OFF).encode()
 
 
 def require_terminal() -> None:
-    """Raises ConfigError, naming the command that needs no terminal."""
+    """Raises ConfigError, naming the command that needs no terminal. A browser is one."""
+    if os.environ.get("TEXTUAL_DRIVER", "") == BROWSER:
+        return
     instead = "without one use `tapewatch status`"
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise ConfigError(f"the dashboard needs a terminal; {instead}")

@@ -33,6 +33,7 @@ class Glyphs:
     up: str
     bar: str
     enter: str
+    branch: str
     states: dict[str, str]
 
 
@@ -46,6 +47,7 @@ UNICODE = Glyphs(
     up="▲",
     bar="│",
     enter="⏎",
+    branch="└",
     states={
         "queued": "○",
         "planning": "◌",
@@ -64,6 +66,15 @@ UNICODE = Glyphs(
         "ERROR": "✖",
         "WARNING": "▲",
         "INFO": "●",
+        "firing": "●",
+        "recovering": "↑",
+        "pending": "○",
+        "no data": "?",
+        "error": "✖",
+        "acked": "◆",
+        "silenced": "‖",
+        "explained": "└",
+        "resolved": "✓",
     },
 )
 ASCII = Glyphs(
@@ -76,6 +87,7 @@ ASCII = Glyphs(
     up="^",
     bar="|",
     enter="enter",
+    branch="`",
     states={
         "queued": "o",
         "planning": "o",
@@ -94,8 +106,25 @@ ASCII = Glyphs(
         "ERROR": "X",
         "WARNING": "!",
         "INFO": "*",
+        "firing": "*",
+        "recovering": "^",
+        "pending": "o",
+        "no data": "?",
+        "error": "X",
+        "acked": "@",
+        "silenced": '"',
+        "explained": "`",
+        "resolved": "v",
     },
 )
+
+
+@dataclass(slots=True)
+class _Zone:
+    is_local: bool = False
+
+
+_zone = _Zone()
 
 
 def count(number: float | None) -> str:
@@ -161,19 +190,25 @@ def eta(seconds: float | None) -> str:
     return f"{min(hours // 24, 9999)}d {hours % 24:02d}h"
 
 
+def show_local_time(is_local: bool) -> None:
+    """From now on times are shown in this machine's zone, or in UTC as at first: one choice for all views."""
+    _zone.is_local = is_local
+
+
 def clock(time: float) -> str:
-    """UTC time of day of epoch seconds: `14:02:11Z`."""
-    return _format(time, "%H:%M:%SZ")
+    """Time of day of epoch seconds with its zone: `14:02:11Z`, `16:02:11+02`."""
+    return _format(time, "%H:%M:%S") + ("Z" if not _zone.is_local else _format(time, "%z")[:3])
 
 
 def moment(time: float | None) -> str:
-    """UTC date and time of epoch seconds: `2026-11-23 14:02`."""
+    """Date and time of epoch seconds, in the zone that `clock` names: `2026-11-23 14:02`."""
     return _NOTHING if time is None else _format(time, "%Y-%m-%d %H:%M")
 
 
 def _format(time: float, pattern: str) -> str:
     try:
-        return datetime.fromtimestamp(time, UTC).strftime(pattern)
+        at = datetime.fromtimestamp(time, UTC)
+        return (at.astimezone() if _zone.is_local else at).strftime(pattern)
     except (ValueError, OverflowError, OSError):
         return _NOTHING
 

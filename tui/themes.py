@@ -1,14 +1,14 @@
-"""Colours: our dark, light, 16-colour and high-contrast themes.
+"""Colours: our dark, light, 16-colour, high-contrast and colour-blind themes.
 
-Healthy is blue rather than green, so that red and blue-green colour blindness loses nothing; glyphs and
-words say the same as every colour.
+Healthy is blue rather than green in all of them, and glyphs and words say the same as every colour. `blind` goes
+further: any two of its states differ in brightness too.
 """
 
 from textual.theme import BUILTIN_THEMES, Theme
 
 from core.errors import ConfigError
 
-NAMES = ("dark", "light", "ansi", "contrast")
+NAMES = ("dark", "light", "ansi", "contrast", "blind")
 
 
 def _theme(name: str, *, dark: bool, **colours: str) -> Theme:
@@ -33,7 +33,7 @@ def _theme(name: str, *, dark: bool, **colours: str) -> Theme:
 
 DARK = _theme(
     "dark", dark=True, accent="#7cc4ff", text="#d6dde6", back="#0f141a", box="#1b232d", ok="#5fb3d4",
-    warn="#e8b04a", bad="#ff7a66", busy="#6f9fd8", dim="#7d8896", strong="#f2f6fa", edge="#34414f",
+    warn="#e8b04a", bad="#ff7a66", busy="#6f9fd8", dim="#818c9a", strong="#f2f6fa", edge="#34414f",
     pick="#2d5f8a", pick_text="#ffffff",
 )  # fmt: skip
 LIGHT = _theme(
@@ -45,6 +45,11 @@ CONTRAST = _theme(
     "contrast", dark=True, accent="#ffff00", text="#ffffff", back="#000000", box="#000000", ok="#00ffff",
     warn="#ffd700", bad="#ff9090", busy="#ffffff", dim="#e0e0e0", strong="#ffffff", edge="#ffffff",
     pick="#ffff00", pick_text="#000000",
+)  # fmt: skip
+BLIND = _theme(
+    "blind", dark=True, accent="#56b4e9", text="#e6e6e6", back="#101010", box="#1e1e1e", ok="#56b4e9",
+    warn="#f0e442", bad="#d9651a", busy="#a9c8e8", dim="#9a9a9a", strong="#ffffff", edge="#4a4a4a",
+    pick="#0072b2", pick_text="#ffffff",
 )  # fmt: skip
 ANSI = Theme(
     name="tapewatch-ansi",
@@ -73,7 +78,7 @@ ANSI = Theme(
         "tw-pick-text": "ansi_bright_white",
     },
 )
-THEMES = dict(zip(NAMES, (DARK, LIGHT, ANSI, CONTRAST), strict=True))
+THEMES = dict(zip(NAMES, (DARK, LIGHT, ANSI, CONTRAST, BLIND), strict=True))
 
 
 def theme_named(name: str) -> Theme:

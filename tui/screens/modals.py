@@ -2,7 +2,9 @@
 
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -19,7 +21,19 @@ Answer = TypeVar("Answer")
 READER_WIDTH = 70
 
 
-class Question(ModalScreen[str], inherit_bindings=False):
+class Modal(ModalScreen[Answer]):
+    """Is answered once: a second key that comes before it is gone is for nobody."""
+
+    _is_answered = False
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        if self._is_answered:
+            return AwaitComplete()
+        self._is_answered = True
+        return super().dismiss(result)
+
+
+class Question(Modal[str], inherit_bindings=False):
     """A sentence and the keys that answer it; esc answers with nothing.
 
     `answers` are (key, what it does); the key is the result.
@@ -38,16 +52,22 @@ class Question(ModalScreen[str], inherit_bindings=False):
             yield Static(Content(clean(self.question, 300)), id="question")
             yield Static(Content(keys), id="answers")
 
-    def key_escape(self) -> None:
-        self.dismiss("")
+    def on_click(self, event: events.Click) -> None:
+        """A click on a line of the answers is its key."""
+        shown = self.query_one("#answers")
+        line = event.screen_y - shown.region.y
+        if event.widget is shown and 0 <= line <= len(self._answers):
+            event.stop()
+            self.dismiss([*dict(self._answers), ""][line])
 
-    def on_key(self, event: "object") -> None:
-        key = getattr(event, "key", "")
-        if key in dict(self._answers):
-            self.dismiss(key)
+    def on_key(self, event: events.Key) -> None:
+        """The answer is for nobody else: without this the screen below would hear the key too."""
+        if event.key in {"escape", *dict(self._answers)}:
+            event.stop()
+            self.dismiss("" if event.key == "escape" else event.key)
 
 
-class Picker(ModalScreen[str], inherit_bindings=False):
+class Picker(Modal[str], inherit_bindings=False):
     """Choose one of many by typing a part of it; `choices` are (result, title, hint)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -111,7 +131,7 @@ def _has(text: str, wanted: list[str]) -> bool:
     return all(word in text.lower() for word in wanted)
 
 
-class Reader(ModalScreen[None], inherit_bindings=False):
+class Reader(Modal[None], inherit_bindings=False):
     """All fields of one thing in full, folded to the width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from tui.query import Choice
-from tui.text import UNICODE, Glyphs, cut, fit
+from tui.text import UNICODE, Glyphs, cut, fit, wrap
 
 STYLES = ("plain", "ok", "warn", "bad", "busy", "dim", "strong", "accent")
 
@@ -40,12 +40,21 @@ class Column(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """Where a view is drawn: cells and alphabet; and when: UTC epoch seconds and monotonic seconds."""
+    """Where a view is drawn: cells and alphabet; and when: UTC epoch seconds and monotonic seconds.
+
+    The vendor's clock is `vendor_ahead` seconds before ours.
+    """
 
     width: int
     glyphs: Glyphs = UNICODE
     time: float = 0.0
     now: float = 0.0
+    vendor_ahead: float = 0.0
+
+    @property
+    def vendor_time(self) -> float:
+        """What bars are late by: UTC epoch seconds."""
+        return self.time + self.vendor_ahead
 
 
 class Listing(NamedTuple):
@@ -135,6 +144,11 @@ def join(spans: Iterable[Span]) -> Line:
 def words(text: str, width: int, style: str = "plain", glyphs: Glyphs = UNICODE) -> Line:
     """A line of one style, cut to `width` but not padded."""
     return (Span(fit(text, width, "<", glyphs.more).rstrip(), style),)
+
+
+def folded(text: str, canvas: Canvas, style: str = "dim") -> tuple[Line, ...]:
+    """As many lines of one style as `text` takes: what a pane says when it has no rows."""
+    return tuple(words(part, canvas.width, style, canvas.glyphs) for part in wrap(text, canvas.width))
 
 
 def plain(line: Line) -> str:

@@ -3,21 +3,24 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from core.text import counted
 from tui import text
+from tui.questions import TYPES
 from tui.state import ViewState
 from tui.text import Glyphs
-from tui.views import alerts, jobs, panels
+from tui.views import alerts, jobs, panels, types
 from tui.views.frame import Line, Span, crop, join, width_of
 
 Part = tuple[int, tuple[Line, ...]]
-ENGINE_PLACE = 5
+DATA_PLACE, ENGINE_PLACE = 3, 6
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What the header says besides the state: clocks, pause, the refresh rate and who may act.
 
-    `now` is monotonic, `time` UTC epoch seconds; `paused` is for how many seconds, None while live.
+    `now` is monotonic, `time` UTC epoch seconds; `paused` is for how many seconds, None while live. `slowness` says
+    why the rate is not the one that was chosen; a rate of 0 is none.
     """
 
     now: float
@@ -25,7 +28,7 @@ class Moment:
     paused: float | None = None
     held: int = 0
     refresh_hz: float = 4.0
-    throttled: bool = False
+    slowness: str = ""
     read_only: bool = False
 
 
@@ -37,7 +40,7 @@ def line(state: ViewState, moment: Moment, width: int, glyphs: Glyphs) -> Line:
     parts = _parts(state, moment, glyphs)
     kept = _kept(parts, room, 3)
     if not any(place == ENGINE_PLACE for place, _ in kept):
-        kept = _kept([(place, forms[-1:]) for place, forms in parts], room, 3)
+        kept = _kept([(place, forms if place == DATA_PLACE else forms[-1:]) for place, forms in parts], room, 3)
     spans: list[Span] = []
     for _, form in sorted(kept, key=lambda part: part[0]):
         spans += [separator, *form] if spans else form
@@ -63,17 +66,21 @@ def _parts(state: ViewState, moment: Moment, glyphs: Glyphs) -> list[Part]:
     paused = ""
     if moment.paused is not None:
         paused = f"PAUSED {text.age(moment.paused)}, {text.count(moment.held)} held"
-    rate = f"{moment.refresh_hz:g} Hz" + (" (slowed)" if moment.throttled else "")
+    rate = f"{moment.refresh_hz:g} Hz" + (f" ({moment.slowness})" if moment.slowness else "")
+    slow = ((Span(moment.slowness, "warn"),),) if moment.slowness else ()
+    pace = [(8, () if not moment.refresh_hz else ((Span(rate, "warn" if slow else "dim"),), *slow))]
     return [
         (0, (_alerts(state, glyphs),)),
         (1, (_link(state, moment),)),
         (2, ((Span(paused, "warn"),), (Span("PAUSED", "warn"),)) if paused else ()),
-        (3, (_jobs(state), _jobs(state, short=True))),
-        (4, (_quota(state),)),
+        *(pace if slow else []),
+        (DATA_PLACE, types.summary(state.answer(TYPES), moment.time + state.vendor_ahead, glyphs)),
+        (5, (_quota(state), _quota(state, short=True))),
+        (4, (_jobs(state), _jobs(state, short=True))),
         (ENGINE_PLACE, (_engine(state),)),
-        (6, ((Span("read-only", "warn"),),) if moment.read_only else ()),
-        (7, ((Span(rate, "dim"),),)),
-        (8, (_where(state, glyphs),)),
+        (7, ((Span("read-only", "warn"),),) if moment.read_only else ()),
+        *([] if slow else pace),
+        (9, (_where(state, glyphs),)),
     ]
 
 
@@ -116,17 +123,18 @@ def _jobs(state: ViewState, *, short: bool = False) -> Line:
     over = sum(number for name, number in numbers.items() if name not in _LIVELY)
     if over and not short:
         parts.append(Span(f"{over} ended", "dim"))
-    return join(parts or [Span(f"{len(listed)} jobs", "dim")])
+    return join(parts or [Span(counted(len(listed), "job"), "dim")])
 
 
-def _quota(state: ViewState) -> Line:
+def _quota(state: ViewState, *, short: bool = False) -> Line:
     if state.quota is None or not state.quota.windows:
         return ()
     # A second's window empties and fills all the time; it is news only when it is nearly spent.
     telling = [w for w in state.quota.windows if w.name not in _BRIEF or panels.share_left(w) < _BRIEF_IS_LOW]
     worst = min(telling or state.quota.windows, key=panels.share_left)
     left = text.percent(worst.remaining, worst.limit)
-    return (Span(f"quota {left} {text.fit(worst.name, 6).strip()}", panels.quota_style(panels.share_left(worst))),)
+    name = "" if short else f" {text.fit(worst.name, 6).strip()}"
+    return (Span(f"quota {left}{name}", panels.quota_style(panels.share_left(worst))),)
 
 
 def _engine(state: ViewState) -> Line:

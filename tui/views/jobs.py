@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from core.events import JobChanged
+from core.text import clean
 from tui import text
 from tui.query import Choice, Fields, order
-from tui.state import History, Link, OtherJob, ViewState
+from tui.state import History, Link, OtherJob, PastJob, ViewState
 from tui.text import Glyphs
 from tui.views.frame import Canvas, Column, Line, Listing, Span, View, choose, crop, head, row, words
 
@@ -41,6 +42,7 @@ _RANK = {
     state: rank for rank, state in enumerate(("failed", "interrupted", "waiting", "running", "planning", "cancelling"))
 }
 
+
 COLUMNS = (
     Column("job", "JOB", 8, "|", 100, grow=1),
     Column("type", "TYPE", 14, "|", 75, grow=4),
@@ -74,15 +76,20 @@ FIELDS: Fields[JobChanged] = {
     "gaps": lambda job: job.gaps_open,
     "created": lambda job: job.created,
     "waiting": lambda job: job.waiting or job.error,
-    "urgency": lambda job: float(_RANK.get(job.state, 9 if job.is_final else 5)) * 1e11 - job.created,
+    "urgency": lambda job: float(_rank(job)) * 1e11 - job.created,
 }
 SORTS = ("urgency", "created", "job", "type", "state", "progress", "rows", "rate", "eta", "retries", "gaps")
 DEFAULT = Choice(sort="urgency")
 PATIENCE_SECONDS = 3.0
 
 
+def _rank(job: JobChanged) -> int:
+    """What no engine tells of comes last, whatever became of it."""
+    return 20 if isinstance(job, PastJob) else _RANK.get(job.state, 9 if job.is_final else 5)
+
+
 def glyph_and_word(state: str, glyphs: Glyphs) -> str:
-    return f"{glyphs.states.get(state, '?')} {WORDS.get(state, state)}"
+    return f"{glyphs.states.get(state, '?')} {WORDS.get(state) or clean(state, 40)}"
 
 
 def line(job: JobChanged, width: int, glyphs: Glyphs, columns: tuple[Column, ...] = COLUMNS) -> Line:
@@ -135,12 +142,15 @@ def rows(jobs: Mapping[str, JobChanged], choice: Choice, width: int, glyphs: Gly
     return [line(jobs[key], width, glyphs) for key in order(jobs, FIELDS, choice)]
 
 
-def view(state: ViewState, listing: Listing, canvas: Canvas) -> View:
-    """The jobs pane."""
-    jobs = state.listed
-    others = len(jobs) - len(state.jobs)
+NO_PAST: Mapping[str, JobChanged] = {}
+
+
+def view(state: ViewState, listing: Listing, canvas: Canvas, past: Mapping[str, JobChanged] = NO_PAST) -> View:
+    """The jobs pane, with what the journal has besides."""
+    others = len(state.listed) - len(state.jobs)
+    jobs = {**past, **state.listed} if past else state.listed
     is_unreachable = state.link.phase == "refused" or state.heard is None
-    if is_unreachable and not others:
+    if is_unreachable and not others and not past:
         lines = _connecting(state.link, canvas)
         return View(title="Engine", keys=(), line=lambda _key: (), empty=lines)
     keys, choice, error = listing
@@ -148,6 +158,7 @@ def view(state: ViewState, listing: Listing, canvas: Canvas) -> View:
     columns = FLEET_COLUMNS if others else COLUMNS
     title = f"Jobs {len(keys)} of {len(jobs)}" if choice.filter else f"Jobs {len(jobs)}"
     title += f", {others} of other engines" if others else ""
+    title += f", {len(past)} of the journal" if past else ""
     trouble = state.link.reason if is_unreachable else ""
     trouble = trouble or ("other engines are not known" if state.fleet_trouble else "")
     arrow = glyphs.down if choice.descending else glyphs.up
@@ -159,13 +170,13 @@ def view(state: ViewState, listing: Listing, canvas: Canvas) -> View:
         keys=keys,
         line=lambda key: line(jobs[key], width, glyphs, columns),
         head=head(choose(columns, width), choice.sort, choice.descending, glyphs),
-        empty=_empty(state, choice, width, glyphs),
+        empty=_empty(len(jobs), choice, width, glyphs),
     )
 
 
-def _empty(state: ViewState, choice: Choice, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    if state.listed:
-        hidden = f"No job matches {choice.filter!r} ({len(state.listed)} hidden): esc clears the filter"
+def _empty(hidden_jobs: int, choice: Choice, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    if hidden_jobs:
+        hidden = f"No job matches {choice.filter!r} ({hidden_jobs} hidden): esc clears the filter"
         return (words(hidden, width, "dim", glyphs),)
     hints = (
         ("No jobs yet. Start one from another terminal:", "strong"),
@@ -179,7 +190,7 @@ def _empty(state: ViewState, choice: Choice, width: int, glyphs: Glyphs) -> tupl
 
 def _connecting(link: Link, canvas: Canvas) -> tuple[Line, ...]:
     """Why there is nothing to show: a reason only when it takes long, or is final until changed."""
-    width, glyphs, _, now = canvas
+    width, glyphs, _, now, _ = canvas
     refused = link.phase == "refused"
     first = "The engine cannot be used:" if refused else f"Connecting to the engine{glyphs.more}"
     lines = [words(first, width, "bad" if refused else "strong", glyphs)]
@@ -235,9 +246,9 @@ def _facts(job: JobChanged) -> tuple[str, ...]:
     )
 
 
-def job_view(state: ViewState, key: str | None, canvas: Canvas) -> View:
+def job_view(state: ViewState, key: str | None, canvas: Canvas, past: Mapping[str, JobChanged] = NO_PAST) -> View:
     """The counters of one job as a pane."""
-    job = state.listed.get(key) if key is not None else None
+    job = state.listed.get(key) or past.get(key) if key is not None else None
     if job is None:
         gone = f"Job {key} is not known any more." if key else "No job selected."
         return View("Job", (), lambda _key: (), empty=(words(gone, canvas.width, "dim", canvas.glyphs),))

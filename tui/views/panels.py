@@ -1,12 +1,14 @@
 """The small panes: cache tiers, the vendor's quota windows, the engine and its host."""
 
-from core.events import CacheSample, QuotaWindow
+from core.events import CacheSample, MonthUsage, QuotaWindow
+from core.text import counted
 from tui import text
-from tui.state import History, ViewState
+from tui.state import HISTORY, History, ViewState
 from tui.text import Glyphs
-from tui.views.frame import Canvas, Line, Span, View, crop, words
+from tui.views.frame import Canvas, Line, Span, View, crop, folded, words
 
 QUOTA_WARN, QUOTA_BAD = 0.2, 0.05
+QUOTA_USED_FROM = 42
 
 
 def cache_view(state: ViewState, canvas: Canvas) -> View:
@@ -40,16 +42,38 @@ def cache_line(cache: CacheSample, recent: History, width: int, glyphs: Glyphs) 
 
 
 def quota_view(state: ViewState, canvas: Canvas) -> View:
-    """What is left of each of the vendor's limits, the scarcest first."""
-    width, glyphs, now, _ = canvas
+    """What is left of each of the vendor's limits, the scarcest first, then how the month goes."""
+    width, glyphs, now, *_ = canvas
     windows = {window.name: window for window in state.quota.windows} if state.quota else {}
-    keys = sorted(windows, key=lambda name: share_left(windows[name]))
+    month = state.quota.month if state.quota else None
+    outlook = month_lines(month, width, glyphs) if month and (windows or month.calls) else {}
+    keys = [*sorted(windows, key=lambda name: share_left(windows[name])), *outlook]
 
     def line(key: str) -> Line:
-        return quota_line(windows[key], width, glyphs, now)
+        return outlook[key] if key in outlook else quota_line(windows[key], width, glyphs, now)
 
-    nothing = (words("Unknown until the vendor has answered once.", width, "dim", glyphs),)
-    return View(title="Quota", aside="left", keys=keys, line=line, empty=nothing)
+    nothing = folded("Unknown until the vendor has answered once.", canvas)
+    aside = f"month to {text.count(month.forecast)}" if month and outlook else "left"
+    return View(title="Quota", aside=aside, keys=keys, line=line, empty=nothing)
+
+
+def month_lines(month: MonthUsage, width: int, glyphs: Glyphs) -> dict[str, Line]:
+    """Our calls so far and by the end of the month, and when a bound on them is reached."""
+    ours = f"ours {text.count(month.calls)}, {text.count(month.forecast)} by end"
+    lines = {"(ours)": words(ours, width, "dim", glyphs)}
+    if month.budget is not None:
+        left = max(0, month.budget - month.calls)
+        style = "bad" if not left else "warn" if month.budget_at is not None else "dim"
+        lines["(budget)"] = words(f"budget {text.count(left)}{_until(month.budget_at, width)}", width, style, glyphs)
+    if month.limit_at is not None:
+        lines["(limit)"] = words(f"month's limit{_until(month.limit_at, width)}", width, "warn", glyphs)
+    return lines
+
+
+def _until(at: float | None, width: int) -> str:
+    if at is None:
+        return " left"
+    return f" lasts to {text.moment(at)}" if width >= QUOTA_USED_FROM else f" to {text.moment(at)[5:10]}"
 
 
 def share_left(window: QuotaWindow) -> float:
@@ -64,16 +88,18 @@ def quota_line(window: QuotaWindow, width: int, glyphs: Glyphs, now: float) -> L
     left = share_left(window)
     style = quota_style(left)
     glyph = {"bad": glyphs.states["failed"], "warn": glyphs.states["waiting"]}.get(style, " ")
-    bar_width = max(0, min(14, width - 22))
+    used, resets = text.count(window.limit - window.remaining), text.age(window.resets_at - now)
+    rest = f"{used:>6} used {resets:>6}" if width >= QUOTA_USED_FROM else f"{resets:>6}"
+    room = width - 19 - len(rest)
     spans = (
-        Span(f"{glyph} ", style),
+        Span(glyph if room < 0 else f"{glyph} ", style),
         Span(text.fit(window.name, 6, "<", glyphs.more), "strong"),
-        Span(" " + text.bar(window.remaining, window.limit, bar_width, glyphs), style),
+        Span(" " + text.bar(window.remaining, window.limit, min(14, room - 1), glyphs) if room > 4 else "", style),
         Span(text.fit(text.percent(window.remaining, window.limit), 5, ">"), style),
         Span(text.fit(text.count(window.remaining), 6, ">")),
-        Span(f"  resets in {text.age(window.resets_at - now)}", "dim"),
+        Span(rest, "dim"),
     )
-    return crop(spans if width >= 50 else spans[:-1], width, glyphs)
+    return crop(spans, width, glyphs)
 
 
 def engine_view(state: ViewState, canvas: Canvas) -> View:
@@ -104,14 +130,14 @@ def _engine_lines(state: ViewState, canvas: Canvas) -> list[tuple[str, Line]]:
     hits = sum(cache.hits for cache in state.caches.values())
     asked = hits + sum(cache.misses for cache in state.caches.values())
     lines.insert(2, ("hits", _vital("cache hit", text.percent(hits, asked), "", canvas)))
-    others = f"{sample.in_flight} in flight, {sample.open_files} files, {sample.clients} clients"
+    others = f"{sample.in_flight} in flight, {sample.open_files} files, {counted(sample.clients, 'client')}"
     return [*lines, ("others", words(others, canvas.width, "dim", canvas.glyphs))]
 
 
 def spark_of(state: ViewState, history: str, top: float | None, canvas: Canvas) -> str:
     """The recent past of one vital sign, as wide as there is room."""
     values = state.vitals.get(history, History()).values
-    return text.spark(values, max(0, min(60, canvas.width - 17)), canvas.glyphs, top)
+    return text.spark(values, max(0, min(HISTORY, canvas.width - 17)), canvas.glyphs, top)
 
 
 def _vital(name: str, value: str, curve: str, canvas: Canvas) -> Line:

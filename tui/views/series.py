@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from core.events import SeriesChanged
+from core.text import clean
 from tui import text
 from tui.query import Choice, Fields, order
 from tui.text import Glyphs
 from tui.views.frame import Canvas, Column, Line, Listing, View, choose, head, row, words
 
-STYLES = {"waiting": "dim", "running": "busy", "done": "ok", "gaps": "warn", "failed": "bad"}
-WORDS = {"waiting": "wait", "running": "run", "done": "done", "gaps": "gaps", "failed": "fail"}
-GLYPHS = {"waiting": "queued"}
+STYLES = {"waiting": "dim", "running": "busy", "done": "ok", "gaps": "warn", "failed": "bad", "left": "dim"}
+WORDS = {"waiting": "wait", "running": "run", "done": "done", "gaps": "gaps", "failed": "fail", "left": "left"}
+GLYPHS = {"waiting": "queued", "left": "cancelled"}
+_URGENT = {state: rank for rank, state in enumerate(("failed", "gaps", "running"))}
 
 COLUMNS = (
     Column("series", "SERIES", 22, "|", 100, grow=2),
@@ -34,10 +36,15 @@ FIELDS: Fields[SeriesChanged] = {
     "last": lambda series: series.last_bar or 0,
     "reason": lambda series: series.reason,
     "error": lambda series: series.error,
+    "urgency": lambda series: _URGENT.get(series.state, len(_URGENT)),
 }
-SORTS = ("series", "state", "progress", "rows", "retries", "last", "error")
-DEFAULT = Choice(sort="series")
+SORTS = ("urgency", "series", "state", "progress", "rows", "retries", "last", "error")
+DEFAULT = Choice(sort="urgency")
 MISSING = "No series yet: they come with the plan."
+
+
+def glyph_and_word(state: str, glyphs: Glyphs) -> str:
+    return f"{glyphs.states.get(GLYPHS.get(state, state), '?')} {WORDS.get(state) or clean(state, 40)}"
 
 
 def line(series: SeriesChanged, width: int, glyphs: Glyphs) -> Line:
@@ -58,8 +65,7 @@ def _cell(series: SeriesChanged, name: str, width: int, glyphs: Glyphs) -> tuple
     if name == "retries":
         return text.count(series.retries), "warn" if series.retries else "dim"
     if name == "state":
-        glyph = glyphs.states.get(GLYPHS.get(series.state, series.state), "?")
-        return f"{glyph} {WORDS.get(series.state, series.state)}", STYLES.get(series.state, "plain")
+        return glyph_and_word(series.state, glyphs), STYLES.get(series.state, "plain")
     names = {"series": (short_name(series.series), "strong"), "error": (series.error, "bad")}
     return names.get(name) or (series.reason, "dim")
 
@@ -102,17 +108,3 @@ def view(series: Mapping[str, SeriesChanged], listing: Listing, canvas: Canvas, 
         head=head(choose(COLUMNS, width), choice.sort, choice.descending, glyphs),
         empty=(words(nothing, width, "dim", glyphs),),
     )
-
-
-def facts(series: SeriesChanged) -> list[tuple[str, str]]:
-    """Everything about one series, for the reader."""
-    return [
-        ("series", series.series),
-        ("state", series.state),
-        ("windows", f"{series.windows_done} of {series.windows_total} done, {series.windows_failed} failed"),
-        ("rows", text.grouped(series.rows)),
-        ("retries", str(series.retries)),
-        ("last bar", text.moment(series.last_bar)),
-        ("reason", series.reason),
-        ("error", series.error),
-    ]

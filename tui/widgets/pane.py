@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -31,32 +31,58 @@ class Lines(Widget):
         super().__init__(id=id)
         self.desk = desk
         self.painted_lines = 0
+        self.room = Size()
+        """The size that is drawn for: Textual's own is looked up in the layout each time."""
         self._lines: list[Line] = []
         self._styles: dict[str, Style] = {}
         self._was_old = False
+        self._drawn_for = Size()
+
+    def redraw(self) -> None:
+        """Draw for the size it has now; nothing while it has none."""
+        self.room = self.size
+        if self.room.area:
+            self.draw()
+
+    def draw(self) -> None:
+        """Fill `room`, by `paint`."""
+        raise NotImplementedError
 
     def paint(self, lines: list[Line], *, fades: bool = True) -> None:
         """Show `lines`; `fades` draws them dimmed while the data is old."""
         is_old = fades and self.desk.is_old
-        everything = is_old != self._was_old or len(lines) != len(self._lines)
+        resized, self._drawn_for = self.room != self._drawn_for, self.room
+        everything = resized or is_old != self._was_old or len(lines) != len(self._lines)
         changed = [y for y, line in enumerate(lines) if everything or line != self._lines[y]]
         self._lines, self._was_old = lines, is_old
         self.painted_lines += len(changed)
+        if resized:
+            return  # Textual is about to show all of it
         if everything:
             self.refresh()
         elif changed:
-            width = self.size.width
-            self.refresh(*(Region(0, y, width, 1) for y in changed))
+            self.refresh(*(Region(0, y, self.room.width, 1) for y in changed))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Its Resize comes after the first frame of that size, which would be an empty one. What it shows may depend
+        # on the cursor of another pane that has a new size too.
+        if self.size != self._drawn_for:
+            getattr(self.screen, "redraw", self.redraw)()
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
         line = self._lines[y] if y < len(self._lines) else ()
         strip = Strip([Segment(span.text, self._style(span.style)) for span in line])
-        return strip.adjust_cell_length(width, self._style("plain")).simplify()
+        return strip.adjust_cell_length(self.room.width, self._style("plain")).simplify()
 
     def text_lines(self) -> list[str]:
         """What is on the screen, as text."""
         return ["".join(span.text for span in line) for line in self._lines]
+
+    def on_hide(self) -> None:
+        # What it shows is old when it is shown again.
+        self._drawn_for = Size()
+        self.refresh()
 
     def notify_style_update(self) -> None:
         self._styles.clear()
@@ -100,29 +126,32 @@ class Pane(Lines, can_focus=True):
         super().__init__(desk, id=id)
         self.cursor: str | None = None
         self.view = View("", (), lambda _key: ())
-        self._build = build
-        self._selectable = selectable
+        self.build = build
+        self.selectable = selectable
+        self.framed = False
         self._anchored = anchored
         self._index = 0
         self._top = 0
 
     @property
-    def framed(self) -> bool:
-        size = self.app.size
-        return size.width >= 100 and size.height >= 30
-
-    @property
     def page_rows(self) -> int:
         """How many rows fit below title and head."""
-        return max(0, self.size.height - 1 - bool(self.view.head) - self.framed)
+        return max(0, self.room.height - 1 - bool(self.view.head) - self.framed)
 
-    def redraw(self) -> None:
+    @property
+    def cursor_line(self) -> int:
+        """The line of the screen that has the cursor."""
+        return self.region.y + 1 + bool(self.view.head) + self._index - self._top
+
+    def draw(self) -> None:
         """Build the view anew and paint what changed; nothing while hidden."""
-        if not self.size.area or not self.is_on_screen:
+        if not self.is_on_screen:
             return
-        inner = self.size.width - (3 if self.framed else 1)
+        whole = self.app.size
+        self.framed = whole.width >= 100 and whole.height >= 30
+        inner = self.room.width - (3 if self.framed else 1)
         try:
-            self.view = self._build(self.desk.canvas(inner))
+            self.view = self.build(self.desk.canvas(inner))
             self._place_cursor()
             body = self._body(inner)
         except Exception as error:
@@ -148,11 +177,11 @@ class Pane(Lines, can_focus=True):
         keys = self.view.keys
         if not keys:
             return
-        lowest = 0 if self._selectable else max(0, len(keys) - self.page_rows)
-        limit = len(keys) - 1 if self._selectable else lowest
-        self._index = max(0, min(limit, index))
+        # A list without a cursor moves by its first row, and no further than until the last one is seen.
+        seen = 1 if self.selectable else max(1, self.page_rows)
+        self._index = max(0, min(len(keys) - seen, index))
         self.cursor = keys[self._index]
-        if not self._selectable:
+        if not self.selectable:
             self._top = self._index
         self.redraw()
         self.post_message(self.CursorMoved(self))
@@ -178,7 +207,7 @@ class Pane(Lines, can_focus=True):
 
     def _keep_visible(self, rows: int) -> None:
         page = max(1, self.page_rows)
-        if self._selectable:
+        if self.selectable:
             self._top = max(min(self._top, self._index), self._index - page + 1)
         self._top = max(0, min(self._top, rows - page))
 
@@ -188,35 +217,31 @@ class Pane(Lines, can_focus=True):
         if not view.keys:
             return [*lines, *((False, line) for line in view.empty)]
         shown = view.keys[self._top : self._top + self.page_rows]
-        return lines + [(self._selectable and key == self.cursor, view.line(key)) for key in shown]
+        return lines + [(self.selectable and key == self.cursor, view.line(key)) for key in shown]
 
     def _dressed(self, body: list[tuple[bool, Line]], inner: int) -> list[Line]:
         """Body lines below the title, with marker and frame, for exactly the pane's height."""
-        room = max(0, self.size.height - 1 - self.framed)
-        dressed = [self._title(self.size.width)]
+        (width, height), framed, focused = self.room, self.framed, self.has_focus
+        room, frame = max(0, height - 1 - framed), self.desk.glyphs.frame
+        side = (Span(frame[5], self._frame_style),) if framed else ()
+        dressed = [self._title(width)]
         for selected, line in (body + [(False, ())] * room)[:room]:
-            dressed.append(self._dress(selected, line, inner))
-        if self.framed:
-            frame = self.desk.glyphs.frame
-            flat = frame[4] * max(0, self.size.width - 2)
+            dressed.append((*side, *self._row(line, inner, selected, focused), *side))
+        if framed:
+            flat = frame[4] * max(0, width - 2)
             dressed.append((Span(frame[3] + flat + frame[2], self._frame_style),))
-        return dressed[: self.size.height]
+        return dressed[:height]
 
     @property
     def _frame_style(self) -> str:
         return "accent" if self.has_focus else "frame"
 
-    def _dress(self, selected: bool, line: Line, inner: int) -> Line:
+    def _row(self, line: Line, inner: int, selected: bool, focused: bool) -> Line:
         cropped = crop(line, inner, self.desk.glyphs)
         padding = " " * max(0, inner - width_of(cropped))
-        if selected and self.has_focus:
-            row: Line = (Span(">" + "".join(span.text for span in cropped) + padding, "cursor"),)
-        else:
-            row = (Span(">" if selected else " ", "accent"), *cropped, Span(padding))
-        if not self.framed:
-            return row
-        side = Span(self.desk.glyphs.frame[5], self._frame_style)
-        return (side, *row, side)
+        if selected and focused:
+            return (Span(">" + "".join(span.text for span in cropped) + padding, "cursor"),)
+        return (Span(">" if selected else " ", "accent"), *cropped, Span(padding))
 
     def _title(self, width: int) -> Line:
         more, frame = self.desk.glyphs.more, self.desk.glyphs.frame
@@ -235,9 +260,6 @@ class Pane(Lines, can_focus=True):
         """What stands at the right end of the title."""
         return self.view.note or self.view.aside
 
-    def on_resize(self) -> None:
-        self.redraw()
-
     def on_focus(self) -> None:
         self.redraw()
 
@@ -254,7 +276,7 @@ class Pane(Lines, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         row = self._top + event.y - 1 - bool(self.view.head)
-        if not self._selectable or event.y < 1 + bool(self.view.head) or row >= len(self.view.keys):
+        if not self.selectable or event.y < 1 + bool(self.view.head) or row >= len(self.view.keys):
             return
         if self.view.keys[row] == self.cursor:
             self.post_message(self.RowOpened(self))
