@@ -17,16 +17,16 @@ help:  ## this list
 demo: .venv/run  ## watch real ingestion from a sandbox: no key, no network
 	$(BIN)/tapewatch demo
 
-test: .venv/dev  ## the suite, on SQLite and on a real PostgreSQL
+test: .venv/dev  ## the quick tests, on SQLite and on a real PostgreSQL
 	$(PYTEST) -m "not slow"
 
-slow: .venv/dev  ## what takes longer: big stores, long random runs, hundreds of kills
+slow: .venv/dev  ## the others: end to end, big stores, long random runs, hundreds of kills
 	$(PYTEST) -m slow
 
-zones: .venv/dev  ## the suite without its slow tests, in time zones with odd offsets
-	for zone in $(ZONES); do TZ=$$zone $(PYTEST) -m "not slow" || exit 1; done
+zones: .venv/dev  ## what reckons with times, in time zones with odd offsets
+	for zone in $(ZONES); do TZ=$$zone $(PYTEST) -m "not slow" tests/unit tests/engine || exit 1; done
 
-check: lint coverage  ## formatting, lint, types, import contract, tests with branch coverage of core
+check: lint coverage  ## formatting, lint, types, import contract, all tests with branch coverage of core
 
 lint: .venv/dev  ## formatting, lint, types, import contract
 	$(BIN)/ruff format --check
@@ -35,7 +35,7 @@ lint: .venv/dev  ## formatting, lint, types, import contract
 	$(BIN)/lint-imports --no-logo
 
 coverage: .venv/dev
-	$(PYTEST) --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) -m "slow or not slow" --cov --cov-report=term-missing:skip-covered
 
 format: .venv/dev  ## format the code and mend what lint can mend
 	$(BIN)/ruff format
@@ -47,8 +47,11 @@ crash: .venv/dev  ## kill ingestion anywhere and cut its power, for longer than 
 bench: .venv/dev .venv-bench/peers  ## speed, memory and latency beside the floor and what people use, as ratios
 	$(BIN)/python -m tests.bench
 	.venv-bench/bin/python -m tests.bench.caches
+	$(BIN)/python -m tests.bench.cache_faults
+	$(BIN)/python -m tests.bench.monitoring
+	$(BIN)/python -m tests.bench.screens
 
-picture: .venv/dev  ## take the README's picture of the dashboard anew
+picture: .venv/dev  ## take the pictures of the dashboard anew
 	$(BIN)/python -m docs.picture
 
 requirements: .venv/dev  ## compile the pins anew (needs uv)

@@ -6,9 +6,11 @@ import selectors
 import socket
 import struct
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from core.clock import Clock, LoopClock
@@ -165,7 +167,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        ready = super().select(min(timeout, self._threshold))
+        ready = super().select(min(timeout, 0.01 if self.threads_at_work else self._threshold))
         if not ready and not self.threads_at_work:
             self.skipped += timeout
         return ready
@@ -188,6 +190,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             yield
         finally:
             self._jumping.threads_at_work -= 1
+
+
+class SimulatedLoop(VirtualTimeLoop):
+    """Nothing real counts: time passes in sleeps alone, so that a run without threads repeats itself exactly."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def time(self) -> float:
+        return self._jumping.skipped
 
 
 def waited_for(store: SQLiteStore) -> SQLiteStore:
@@ -317,6 +329,7 @@ class FakeSource:
         self._clock = clock
         self._observe = observe
         self._used: dict[tuple[int, int], int] = {}
+        self._asked: Counter[tuple[str, SeriesKey | None, Window | None]] = Counter()
 
     def now(self) -> float:
         return self._clock.wall()
@@ -364,8 +377,10 @@ class FakeSource:
         return found
 
     def _called(self, what: str, key: SeriesKey | None = None, window: Window | None = None) -> Call:
-        nth = 1 + sum((call.what, call.key, call.window) == (what, key, window) for call in self.log)
-        call = Call(len(self.log) + 1, nth, self._clock.monotonic(), what, key, window)
+        if not self.log:  # a test has begun to count anew
+            self._asked.clear()
+        self._asked[what, key, window] += 1
+        call = Call(len(self.log) + 1, self._asked[what, key, window], self._clock.monotonic(), what, key, window)
         self.log.append(call)
         self.calls += 1
         return call
@@ -396,6 +411,7 @@ class FakeSource:
                 self._used[slot] = self._used.get(slot, 0) + 1
         self.refused += bool(over)
         return {
+            "Date": formatdate(at, usegmt=True),
             "X-RateLimit-Limit": ", ".join(["0", *(f"{cap};window={s}" for s, cap in self.limits.items())]),
             "X-RateLimit-Remaining-All": ", ".join(["0", *(f"{max(0, rest)};window={s}" for s, rest in left.items())]),
             "X-RateLimit-Reset-All": ", ".join(["0", *(f"{wait};window={s}" for s, wait in waits.items())]),

@@ -6,10 +6,12 @@ A test that is about some of the kinds only says so: `@pytest.mark.parametrize("
 import itertools
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ import pytest
 
 from core.servers import PostgresServer, free_port
 from core.stores.database import Database
-from core.stores.migrate import migrate
+from core.stores.migrate import Migration, migrate, migrations
 from core.stores.opening import is_postgres
 from core.stores.postgres import connected_database
 from core.stores.sqlite_connection import connect
@@ -219,5 +221,43 @@ def database(store_url: str) -> Iterator[Database]:
             yield db
         return
     with closing(connect(":memory:")) as file:
-        migrate(file, 0)
+        migrate_by_copy(file, 0)
         yield file
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _copied_in_memory() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.stores.sqlite.migrate", migrate_by_copy)
+        yield
+
+
+def migrate_by_copy(db: Database, now: int) -> list[Migration]:
+    """As `migrate`. A new store in memory is a copy of one that was migrated, in a tenth of the time."""
+    assert isinstance(db, sqlite3.Connection)
+    _, _, path = db.execute("PRAGMA database_list").fetchone()
+    if path or db.relations():
+        return migrate(db, now)
+    with closing(sqlite3.connect(":memory:")) as template:
+        template.deserialize(_migrated())
+        template.backup(db)
+    db.execute("UPDATE migration SET applied_at = ?", (now,))
+    return migrations()
+
+
+@cache
+def _migrated() -> bytes:
+    """A new store in memory, as it would be in a file."""
+    with closing(connect(":memory:")) as db:
+        migrate(db, 0)
+        return db.serialize()
+
+
+class Wall:
+    """A clock for stamps; `now` is UTC epoch seconds, 2025-06-15 at first."""
+
+    def __init__(self, now: float = 1_750_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

@@ -11,13 +11,15 @@ import pytest
 
 import core
 import tui
-from core import config
+from core import settings
+from core.alerting import rule_files
 from core.batch import read_batch
 from core.sandbox.faults import read_rules
 from core.sandbox.scenario import read_events
+from core.schedule_files import read_schedules
 
 ROOT = Path(__file__).parent.parent
-SAMPLES = sorted((ROOT / "sample_configs").iterdir())
+SAMPLES = sorted(path for path in (ROOT / "sample_configs").iterdir() if path.is_file())
 HEAVY = {"aiohttp", "aiosqlite", "pydantic", "pydantic_settings", "psutil", "textual"}
 
 
@@ -71,13 +73,13 @@ def test_no_other_distribution_took_our_import_names() -> None:
     assert Path(tui.__file__).parent.parent == ROOT
 
 
-@pytest.mark.parametrize("model", [config.Settings, config.EngineSettings, config.SourceSettings, config.QuotaSettings])
-def test_every_setting_has_a_default_and_a_docstring(model: type[config.Section]) -> None:
+@pytest.mark.parametrize("model", settings.Section.__subclasses__())
+def test_every_setting_has_a_default_and_a_docstring(model: type[settings.Section]) -> None:
     source = inspect.getsource(model)
     for name, field in model.model_fields.items():
         assert not field.is_required(), name
         after = source.split(f"    {name}:", 1)[1].split("\n", 1)[1].lstrip()
-        assert after.startswith('"""') or isinstance(field.default, config.Section), f"{name} has no docstring"
+        assert after.startswith('"""') or isinstance(field.default, settings.Section), f"{name} has no docstring"
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -88,8 +90,12 @@ def test_every_sample_is_right(path: Path) -> None:
         assert read_rules(path)
     elif path.name.startswith("scenario"):
         assert read_events(path)
+    elif path.name.startswith("alerts"):
+        assert rule_files.read_rules(path).rules["kraken_freshness"].covers("spot_ohlcv/kraken/1m")
+    elif path.name.startswith("schedules"):
+        assert read_schedules(path)
     else:
-        config.Settings.model_validate(tomllib.loads(path.read_text()))
+        settings.Settings.model_validate(tomllib.loads(path.read_text()))
 
 
 def test_the_readme_names_commands_that_exist() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.alerting import Change
 from core.coverage import Absence, SeriesState
 from core.datasets import DATASETS, SeriesKey
 from core.events import AlertChanged
@@ -25,6 +26,7 @@ from core.stores.sides import Side, opened_to_read
 from core.stores.sql_store import SQLStore
 from core.stores.target import opened_to_write
 from core.stores.transfer import Copied, Transfer
+from core.usage import Counted
 from core.windows import GRAINS, Grain, Window
 from tests.fakes import ManualClock, row_of
 
@@ -170,7 +172,8 @@ class Life:
         alert = AlertChanged(
             alert="a", rule="r", level="ERROR", state="firing", since=now, time=now, message="hä", count=self.number
         )
-        await self.store.journal([run], [RunSeries(run.run_id, "s", "complete", 1, 1, 1)], [alert])
+        sent = Counted(int(now) // 3_600 * 3_600, "me", "spot_ohlcv", "tail", "hä", self.number)
+        await self.store.journal([run], [RunSeries(run.run_id, "s", "complete", 1, 1, 1)], [Change(alert)], [sent])
 
 
 def make(url: str) -> None:

@@ -72,3 +72,11 @@ def test_every_contender_loads_what_it_should() -> None:
     command = [sys.executable, "-m", "tests.bench", "--quick", "--only", ",".join(sections)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_metrics_cost_next_to_nothing() -> None:
+    command = [sys.executable, "-m", "tests.bench.monitoring"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| met |" in done.stdout

@@ -112,6 +112,7 @@ def diffs(found: Sequence[Row], then: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [(a, b) for a, b in zip(found, then, strict=False) if a != b][:3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "last"), SEEDS)
 @pytest.mark.parametrize("dataset", [SPOT_OHLCV, FUTURES_OPEN_INTEREST], ids=lambda dataset: dataset.name)
 async def test_as_of_equals_a_copy_taken_then(store: SQLStore, dataset: Dataset, first: int, last: int) -> None:

@@ -134,6 +134,7 @@ class Market:
         return [dict(row) for row in self.listed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "last"), SEEDS)
 async def test_as_of_equals_a_copy_taken_then(lists: Lists, first: int, last: int) -> None:
     hidden = unkept(SPOT_INSTRUMENTS)

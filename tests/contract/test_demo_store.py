@@ -13,6 +13,8 @@ from core.cli.demo_store import GONE, QUERY, postgres_store
 from core.errors import StoreBusy
 from tests.services import run_sql
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

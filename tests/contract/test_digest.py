@@ -68,6 +68,7 @@ wholes = st.one_of(st.sampled_from(WHOLE), st.integers(-(2**63) + 1, 2**63 - 1))
 values = st.tuples(*(doubles if column.kind is float else wholes for column in SPOT.columns))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 1_439), st.booleans(), wholes, values), unique_by=lambda bar: bar[0]))
 def test_both_databases_agree_with_the_reference(both: list[Database], given: list[Any]) -> None:
     rows = [(START // 86_400 * 86_400 + 60 * slot, closed, known, 5, *of) for slot, closed, known, of in given]
@@ -76,6 +77,7 @@ def test_both_databases_agree_with_the_reference(both: list[Database], given: li
         assert digest_of(db, bars(), rows) == wanted
 
 
+@pytest.mark.slow
 @given(doubles, doubles)
 def test_the_digest_tells_any_two_doubles_apart(both: list[Database], one: float | None, other: float | None) -> None:
     for db in both:

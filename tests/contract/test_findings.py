@@ -1,6 +1,5 @@
 """Bars as checks see them, and findings as a store keeps them: one for each stretch, with its sightings."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,34 +9,19 @@ from core.datasets import SPOT_OHLCV, SeriesKey
 from core.findings import Finding
 from core.stores import Commit
 from core.stores.bars import StoredSeries
-from core.stores.opening import open_store
 from core.stores.selection import EVERYTHING, Selection
 from core.stores.sql_store import SQLStore
 from core.windows import Window
+from tests.stores import Wall
 
 KEY = SeriesKey("spot_ohlcv", "kraken", "BTC-USD", "1m")
 START = 1_748_736_000
 COLUMNS = ("open", "high", "low", "close", "volume", "total_trades")
 
 
-class Wall:
-    def __init__(self) -> None:
-        self.now = START + 86_400
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def wall() -> Wall:
-    return Wall()
-
-
-@pytest.fixture
-async def store(store_url: str, wall: Wall) -> AsyncIterator[SQLStore]:
-    opened = await open_store(store_url, wall)
-    yield opened
-    await opened.close()
+    return Wall(START + 86_400)
 
 
 async def fill(store: SQLStore, key: SeriesKey, count: int, closed: int | None = None) -> SeriesState:

@@ -217,6 +217,7 @@ def hammer(path: Path, seed: int, rounds: int) -> None:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 def test_one_writes_and_others_only_look(tmp_path: Path, seed: int) -> None:
     hammer(tmp_path / "x.db", seed, 300)
 

@@ -83,6 +83,7 @@ def test_right_pages_are_accepted_whole(pages: list[Asked]) -> None:
     assert {examine(asked) for asked in pages} == {(8, 8, "accepted")}
 
 
+@pytest.mark.slow
 def test_wounded_pages_crash_nothing_and_bring_nothing_in(pages: list[Asked], seed: int) -> None:
     fates = examine_many(pages, seed, 2_000)
     assert min(fates[fate] for fate in ("refused", "partly", "accepted")) > 100, fates
@@ -108,6 +109,7 @@ class Canned(CoinDeskSource):
         return answer
 
 
+@pytest.mark.slow
 async def test_a_value_of_any_type_in_any_field_of_the_first_row_crashes_nothing(pages: list[Asked]) -> None:
     source = Canned(VirtualClock(NOW))
     for asked in pages:

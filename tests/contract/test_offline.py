@@ -67,12 +67,14 @@ async def look(store: SQLStore, selection: Selection = EVERYTHING, span: Window 
     return await look_through(store, selection, span, installed_checks())
 
 
+@pytest.mark.slow
 async def test_a_healthy_store_has_nothing_to_say(store: SQLStore) -> None:
     looked = await look(store)
     assert (looked.series, looked.bars) == (3, DAYS * (1 + 24 + 1_440))
     assert (looked.findings, looked.guilty, looked.defects) == ([], [], {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checked", "reconciled"),
     [(100, 86_400), (1_000, 4 * 86_400), (10**6, 28 * 86_400)],
@@ -123,6 +125,7 @@ async def test_one_interval_is_held_against_the_others_of_its_instrument(store: 
     assert (looked.series, looked.bars, len(looked.guilty)) == (1, 24 * DAYS, 1)
 
 
+@pytest.mark.slow
 async def test_what_the_vendor_had_no_more_of_is_said_once_at_the_end(
     store: SQLStore, healthy: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
 ) -> None:

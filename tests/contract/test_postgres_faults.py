@@ -20,6 +20,7 @@ import pytest
 from test_catalog import KRAKEN, pair
 from test_store import KEY, SOURCE, answer, counts, eventful, reject, series
 
+from core.alerting import Change
 from core.datasets import SPOT_OHLCV, SeriesKey
 from core.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable, TapewatchError
 from core.events import AlertChanged
@@ -32,6 +33,7 @@ from core.stores.database import Database
 from core.stores.migrate import migrate
 from core.stores.postgres import PostgresStore, connected_database
 from core.stores.sql_store import SQLStore
+from core.usage import Counted
 from core.windows import Window
 from tests.fault_proxy import Bandwidth, CutAt, FaultProxy, Latency, Timeout, is_commit
 from tests.services import run_script, run_sql
@@ -141,6 +143,7 @@ def like(found: dict[str, list[tuple[Any, ...]]], key: SeriesKey, other: SeriesK
 # --- connections that end
 
 
+@pytest.mark.slow
 @CUT
 async def test_a_window_is_there_once_wherever_its_connection_is_cut(
     postgres_store_url: str, proxy: FaultProxy, is_forwarded: bool
@@ -160,6 +163,7 @@ async def test_a_window_is_there_once_wherever_its_connection_is_cut(
     assert 10 < number < 100
 
 
+@pytest.mark.slow
 async def test_a_window_is_there_once_wherever_its_backend_is_terminated(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +219,7 @@ async def write_journal(store: SQLStore) -> Any:
     alert = AlertChanged(
         time=1.0, alert="a", rule="r", level="ERROR", state="firing", since=1.0, message="m", source="s"
     )
-    await store.journal([], [], [alert])
+    await store.journal([], [], [Change(alert)], [SENT])
 
 
 async def make_series(store: SQLStore) -> Any:
@@ -251,13 +255,14 @@ async def take_leases(store: SQLStore) -> Any:
     return await store.leases.take([(await series(store)).id])
 
 
+SENT = Counted(0, "a", "spot_ohlcv", "tail", "", 3)
 WORKS = (
     *(create_universe, add_to_universe, drop_from_universe, write_listing, write_journal, make_series),
     *(keep_unreadable, give_up, commit, settle_start, prune, drop, take_leases),
 )
 EVERYTHING = (
     *("universe", "universe_series", "spot_instruments", "metadata_change", "alert", "series", "quarantine"),
-    *("failed_fetch", "spot_ohlcv", "coverage", "gap", "restatement", "lease"),
+    *("failed_fetch", "spot_ohlcv", "coverage", "gap", "restatement", "lease", "usage"),
 )
 # What differs from one store to the next: numbers that were drawn in vain, the leases' times.
 UNLIKE = {"until", "owner", "id", "entity_id"}
@@ -266,6 +271,7 @@ UNLIKE = {"until", "owner", "id", "entity_id"}
 async def begin(store: SQLStore) -> None:
     """Something of everything, done before: what is seen again is counted."""
     state = await series(store)
+    await store.journal([], [], [], [SENT])
     await store.commit(answer(state, bars=3))
     await store.quarantine(state, Window(0, 60), reject(None, "raw", "unreadable"), "r")
     await store.failed(state, Window(0, 60), "down", 5, "r")
@@ -377,6 +383,7 @@ def standby(server: PostgresServer) -> None:
     give(server.data / "standby.signal")
 
 
+@pytest.mark.slow
 async def test_a_failover_is_followed(place: Path) -> None:
     """The old primary comes back as a standby: it answers, and only a new connection finds the new one."""
     with postgres(PostgresOptions(directory=place / "old")) as old:
@@ -420,6 +427,7 @@ async def test_a_commit_is_done_again_where_the_server_that_did_it_is_gone(rig: 
 # --- servers that are crowded, locked, full, slow
 
 
+@pytest.mark.slow
 async def test_deadlocks_are_nobodys_business(rig: Rig) -> None:
     one, other = (state.id for state in await rig.store.series(SOURCE, [KEY, OTHER]))
     update = "UPDATE tapewatch.series SET rows = rows + 1 WHERE id = {}"
@@ -467,6 +475,7 @@ async def test_a_locked_series_is_waited_for(rig: Rig, monkeypatch: pytest.Monke
     assert await rig.said.get() == ""
 
 
+@pytest.mark.slow
 async def test_no_connection_free() -> None:
     crowded = PostgresOptions(settings={"max_connections": "4", "superuser_reserved_connections": "0"})
     with postgres(crowded) as server, FaultProxy(server.port) as proxy:
@@ -504,6 +513,7 @@ def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 async def test_a_full_disk_is_waited_for(place: Path) -> None:
     """The tables' disk: where the log of the database is full, it stops, and is away."""
@@ -607,6 +617,7 @@ async def refused(url: str) -> TapewatchError:
     return raised.value
 
 
+@pytest.mark.slow
 async def test_who_is_not_let_in(guarded: PostgresServer) -> None:
     bare = f"127.0.0.1:{guarded.port}"
     said = str(await refused(f"postgresql://keeper:{SECRET}@{bare}/tapewatch"))

@@ -17,12 +17,19 @@ import pytest
 from test_as_of import History
 from test_store import KEY, NOW, SOURCE, Bench, answer, eventful, opened, series
 
+from core.alerting import Change, Entry
+from core.alerting.silences import make_silence
 from core.datasets import DATASETS, SPOT_OHLCV, Dataset, SeriesKey
 from core.errors import ConfigError, StoreError, StoreRefused
+from core.events import AlertChanged
 from core.exports.request import Request
 from core.exports.run import streams_of
 from core.findings import Finding
+from core.history import Sample
+from core.ledger import Report, Told
+from core.limits import Figures
 from core.references import LISTS
+from core.schedule import Pause
 from core.sources import Listing
 from core.stores import RunRecord, RunSeries, Store, postgres_connection
 from core.stores.catalog import ListingCommit
@@ -35,6 +42,8 @@ from core.stores.reading import Reader
 from core.stores.roles import roles_sql
 from core.stores.selection import EVERYTHING, Selection
 from core.stores.sql_store import SQLStore
+from core.stores.ticks import CLAIMED, Tick
+from core.usage import Counted
 from core.windows import Window
 from tests.fakes import row_of
 from tests.services import run_script, run_sql
@@ -81,6 +90,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
+@pytest.mark.slow
 def test_cross_sections_and_ranges_are_found_by_an_index(url: str) -> None:
     run_script(url, MARKET)
     [(wanted,)] = run_sql(url, "SELECT id FROM tapewatch.series WHERE instrument = 'I7' AND interval = '1d'")
@@ -106,6 +116,7 @@ def test_cross_sections_and_ranges_are_found_by_an_index(url: str) -> None:
         assert "order" not in question or not [node for node in found if node["Node Type"] == "Sort"], text
 
 
+@pytest.mark.slow
 def test_an_export_reads_its_bars_by_the_index(url: str) -> None:
     """As it asks for them, in order and without sorting."""
     run_script(url, MARKET)
@@ -263,7 +274,26 @@ async def furnish(store: Store) -> None:
     await store.write_listing(ListingCommit(listed, SOURCE, Listing(rows, NOW, 1), "r"))
     await store.create_universe(SOURCE, "mine", [KEY])
     run = RunRecord("r", "e", "spot_ohlcv", "1m", "", "complete", 1.0, 1.0, 2.0, {})
-    await store.journal([run], [RunSeries("r", str(KEY), "done", 1, 1, 3)], [])
+    calls = [Counted(0, "a key", "spot_ohlcv", "backfill", "", 3)]
+    alert = AlertChanged(
+        alert="r:s",
+        rule="r",
+        level="ERROR",
+        state="firing",
+        since=1.0,
+        message="m",
+        source="s",
+        incident="i",
+        sequence=1,
+    )
+    told = [Change(alert, entries=(Entry("hook", "ERROR:r", "fired", alert, 1.0, 1.0),))]
+    await store.journal([run], [RunSeries("r", str(KEY), "done", 1, 1, 3)], told, calls)
+    await store.silence(make_silence("s-1", NOW, NOW + 60.0, "me", "words", rule="r"))
+    await store.claim_tick(Tick("hourly", 3_600, "e", "host", 3_600.0, CLAIMED))
+    await store.pause_schedule(Pause("hourly", 1.0, None, "me", "words"))
+    await store.record([Sample(60, "tapewatch_lag_seconds", "{}", NOW // 60 * 60, 1, 0.1, 0.1, 0.1, 0.1, {})])
+    if book := store.book("a key"):
+        await book.exchange(Report(0, told=[Told({2_678_400: Figures(10_000, 9_000, 90_000)})]), 0)
 
 
 @pytest.fixture
@@ -291,6 +321,23 @@ def exported(reader: Reader) -> list[Any]:
 
 
 QUESTIONS: dict[str, Callable[[Reader], Any]] = {
+    "census": Reader.census,
+    "kept_alerts": Reader.kept_alerts,
+    "last_ticks": lambda reader: reader.last_ticks(["hourly"], NOW),
+    "notifications": Reader.notifications,
+    "outbox": Reader.outbox,
+    "past": lambda reader: reader.past(0.0),
+    "samples": lambda reader: reader.samples(60, Window(0, NOW + 1)),
+    "ticks": Reader.ticks,
+    "bars": lambda reader: reader.bars(KEY, ("close",), Window(0, UNTIL), 5),
+    "inactive": Reader.inactive,
+    "findings": Reader.findings,
+    "spans": Reader.spans,
+    "calls_by_day": lambda reader: reader.calls_by_day("a key", 0),
+    "limits": lambda reader: [(limit.name, limit.remaining) for limit in reader.limits("a key")],
+    "usage": lambda reader: reader.usage(Window(0, NOW)),
+    "alert_changes": lambda reader: reader.alert_changes(0),
+    "alert_past": lambda reader: reader.alert_past("r:s"),
     "alerts": lambda reader: reader.alerts(only_open=False),
     "changes": lambda reader: reader.changes(0),
     "contents": lambda reader: reader.contents(KEY),
@@ -300,10 +347,12 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "find": lambda reader: reader.find(KEY),
     "gaps": Reader.gaps,
     "leased": lambda reader: reader.leased(KEY),
+    "last_alert_change": Reader.last_alert_change,
     "last_asked": lambda reader: reader.last_asked(KEY),
     "listed": lambda reader: reader.listed(KEY),
     "lists": Reader.lists,
     "origin": Reader.origin,
+    "pauses": Reader.pauses,
     "prunable": lambda reader: reader.prunable("spot_ohlcv", "1m", UNTIL),
     "quarantined": Reader.quarantined,
     "restated": lambda reader: reader.restated(EVERYTHING, 0),
@@ -311,6 +360,7 @@ QUESTIONS: dict[str, Callable[[Reader], Any]] = {
     "runs": Reader.runs,
     "series": Reader.series,
     "series_detail": lambda reader: reader.series_detail(KEY),
+    "silences": Reader.silences,
     "snapshot": exported,
     "state": lambda reader: reader.state(KEY),
     "universe": lambda reader: reader.universe(SOURCE, "mine"),
@@ -331,7 +381,7 @@ async def test_who_may_only_look_sees_all_that_there_is_to_see(url: str, readers
         await furnish(bench.store)
     seen = await asyncio.to_thread(ask_everything, readers_url)
     empty = {name for name, value in seen.items() if not value}
-    assert empty == {"alerts", "changes"}
+    assert empty == {"changes", "inactive"}
     assert seen == await asyncio.to_thread(ask_everything, url)
 
 
@@ -370,7 +420,7 @@ async def planned(store: SQLStore) -> list[Any]:
         await store.universe(SOURCE, "mine"),
         await store.damaged(SOURCE, Selection()),
         await store.unexplained_gaps("spot_ohlcv", "1m"),
-        await store.open_alerts(),
+        await store.kept_alerts(),
         await store.quarantined(),
     ]
 
@@ -418,6 +468,7 @@ async def test_stores_that_share_connections_do_not_mix(url: str, pooler_address
     assert found == [[(350, 5.0, 5.0)], [(350, -1.0, -1.0)]]
 
 
+@pytest.mark.slow
 def test_what_is_exported_through_a_pooler_is_the_same(url: str, pooler_address: str) -> None:
     run_script(url, MARKET)
     found = []
@@ -435,6 +486,7 @@ def test_what_is_exported_through_a_pooler_is_the_same(url: str, pooler_address:
 TABLES = ("series", "coverage", "gap", "restatement", "widened", "unsettled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", [SPOT_OHLCV, DATASETS["futures_open_interest"]], ids=lambda dataset: dataset.name)
 async def test_every_way_of_writing_bars_gives_the_same_tables(
     url: str, dataset: Dataset, seed: int, monkeypatch: pytest.MonkeyPatch

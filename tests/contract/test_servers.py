@@ -54,6 +54,7 @@ def test_the_tests_have_the_newest_one_and_an_empty_database_each(postgres_url: 
     assert tables == []
 
 
+@pytest.mark.slow
 def test_what_a_clean_stop_and_a_crash_leave(mortal_postgres: PostgresServer) -> None:
     write(mortal_postgres)
     port, first = mortal_postgres.port, mortal_postgres.pid
@@ -68,6 +69,7 @@ def test_what_a_clean_stop_and_a_crash_leave(mortal_postgres: PostgresServer) ->
     assert "database system was not properly shut down" in mortal_postgres.log.read_text()
 
 
+@pytest.mark.slow
 async def test_who_is_connected_when_it_stops_learns_it(mortal_postgres: PostgresServer) -> None:
     connection = await asyncpg.connect(mortal_postgres.url())
     await connection.execute("CREATE TABLE t (a int)")
@@ -82,6 +84,7 @@ async def test_who_is_connected_when_it_stops_learns_it(mortal_postgres: Postgre
     assert count(mortal_postgres) == 0
 
 
+@pytest.mark.slow
 def test_it_that_dies_by_itself_is_missed(mortal_postgres: PostgresServer) -> None:
     assert mortal_postgres.pid is not None
     os.kill(mortal_postgres.pid, signal.SIGTERM)
@@ -91,6 +94,7 @@ def test_it_that_dies_by_itself_is_missed(mortal_postgres: PostgresServer) -> No
     assert value(mortal_postgres, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("major", installations())
 def test_every_version_there_is(major: int) -> None:
     with postgres(PostgresOptions(major=major)) as server:
@@ -98,6 +102,7 @@ def test_every_version_there_is(major: int) -> None:
         assert value(server, "SHOW server_version_num").startswith(str(major))
 
 
+@pytest.mark.slow
 def test_settings_and_durability() -> None:
     with postgres(PostgresOptions(settings={"max_connections": "5", "timezone": "Asia/Kathmandu"})) as server:
         shown = [value(server, f"SHOW {name}") for name in ("max_connections", "timezone", "fsync")]
@@ -107,6 +112,7 @@ def test_settings_and_durability() -> None:
     assert shown == ["on", "on", "on"]
 
 
+@pytest.mark.slow
 def test_kept_data_is_used_again_with_its_version(place: Path) -> None:
     oldest = min(installations())
     port = free_port()
@@ -120,6 +126,7 @@ def test_kept_data_is_used_again_with_its_version(place: Path) -> None:
         postgres(PostgresOptions(major=99, directory=place / "kept")).__enter__()
 
 
+@pytest.mark.slow
 def test_two_on_one_directory_or_one_port(place: Path) -> None:
     options = PostgresOptions(directory=place, port=free_port())
     with postgres(options) as server:
@@ -130,6 +137,7 @@ def test_two_on_one_directory_or_one_port(place: Path) -> None:
         assert value(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_a_password_stays_in_its_file(place: Path) -> None:
     passfile = place / "pgpass"
     with postgres(PostgresOptions(user="tapewatch", passfile=passfile)) as server:
@@ -144,6 +152,7 @@ def test_a_password_stays_in_its_file(place: Path) -> None:
         assert password not in shown + server.log.read_text()
 
 
+@pytest.mark.slow
 def test_psql_of_the_same_version_takes_the_same_url(place: Path) -> None:
     with postgres(PostgresOptions(passfile=place / "with space")) as server:
         command = [server.programs / "psql", server.url(), "-Atc", "SELECT current_database()"]
@@ -167,6 +176,7 @@ def test_debians_are_found_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert installations() == {15: place / "15/bin"}
 
 
+@pytest.mark.slow
 def test_a_failing_program_is_quoted(place: Path) -> None:
     with pytest.raises(ConfigError, match=r"did not start: .*unrecognized configuration parameter"):
         postgres(PostgresOptions(settings={"no_such_setting": "1"})).__enter__()
@@ -174,6 +184,7 @@ def test_a_failing_program_is_quoted(place: Path) -> None:
         postgres(PostgresOptions(user="pg_root", directory=place)).__enter__()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_ROOT, reason="only root becomes nobody")
 def test_root_becomes_nobody_who_cannot_enter_everywhere(place: Path) -> None:
     with postgres() as server:
@@ -183,6 +194,7 @@ def test_root_becomes_nobody_who_cannot_enter_everywhere(place: Path) -> None:
         postgres(PostgresOptions(directory=place)).__enter__()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_ROOT, reason="others can read their own files")
 def test_programs_below_a_private_home_are_copied(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when root's environment lies in /root."""
@@ -240,6 +252,7 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", [None, pytest.param("nobody", marks=pytest.mark.skipif(not IS_ROOT, reason="root"))])
 @pytest.mark.parametrize(
     ("ending", "end"),

@@ -8,24 +8,28 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from core.cache import Cache, Far
 from core.cache.disk import DiskCache
-from core.cache.memory import MemoryCache
+from core.cache.memory import SAMPLED, MemoryCache
 from core.cache.opening import open_cache, open_far
-from core.cache.read_through import Held, Kind, Loaded, ReadThrough
+from core.cache.read_through import Held, Kind, Load, Loaded, ReadThrough
 from core.cache.tiered import LOOK_SECONDS, TieredCache
 from core.clock import LoopClock
 from core.errors import CacheUnavailable, ConfigError, Transient
 from core.valkey import ValkeyServer
 from tests.fakes import mutated
+from tests.fault_proxy import FaultProxy, Latency
 
 ROOT = Path(__file__).parents[2]
+# What a busy machine may take, where it is not the server's speed that is tested.
+PATIENCE = 10.0
 KIND = Kind("instruments", ttl=100.0, stale_for=1_000.0)
 
 
@@ -130,12 +134,26 @@ async def test_a_claim_is_one_caller_s_until_it_is_released_or_over(far: Far, fa
     await other.close()
 
 
+async def test_a_claim_that_ran_out_is_not_given_back_by_who_had_it(far: Far, far_url: str) -> None:
+    other, third = open_far(far_url), open_far(far_url)
+    assert await far.claim("a", 0.001)
+    while not await other.claim("a", 100):
+        pass
+    await far.release("a")
+    assert not await third.claim("a", 100)
+    await other.release("a")
+    assert await third.claim("a", 100)
+    for opened in (other, third):
+        await opened.close()
+
+
 async def test_it_is_measured_without_its_own_keys(far: Far) -> None:
     await far.set("a", b"1" * 100, 100)
     await far.claim("a", 100)
     await far.delete("b")
-    entries, _ = await far.clean()
+    entries, size = await far.clean()
     assert entries == 1
+    assert size >= 100
 
 
 async def test_a_cancelled_read_gives_nobody_another_key_s_value(far: Far) -> None:
@@ -148,6 +166,19 @@ async def test_a_cancelled_read_gives_nobody_another_key_s_value(far: Far) -> No
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         assert await far.get(f"k{turn % 20}") == f"v{turn % 20}".encode()
+
+
+async def test_answers_of_each_tier_are_timed(far: Far) -> None:
+    cache = tiered(far, LoopClock())
+    assert [stats.latency.at(0.5) for stats in cache.stats()] == [None, None]
+    await cache.set("a", b"1", 100)
+    await cache.get("a")
+    near, shared = (stats.latency for stats in cache.stats())
+    assert (near.count, shared.count) == (1, 1)
+    assert 0 < (shared.at(0.5) or 0) <= (shared.at(0.99) or 0)
+    for _ in range(SAMPLED):
+        await cache.get("a")
+    assert near.count == 2
 
 
 async def test_two_processes_forget_together(far_url: str, clock: SteppedClock) -> None:
@@ -255,6 +286,84 @@ async def test_what_is_over_is_used_while_it_cannot_be_loaded(kept: Cache, clock
         await ask()
 
 
+REVALIDATED = KIND._replace(revalidate_for=50.0)
+
+
+class Background:
+    """Takes refreshes, to run them when a test says so."""
+
+    def __init__(self, load: Load[list[str]]) -> None:
+        self.waiting: list[Callable[[Load[list[str]]], Coroutine[Any, Any, None]]] = []
+        self._load = load
+
+    def take(self, refresh: Callable[[Load[list[str]]], Coroutine[Any, Any, None]]) -> None:
+        self.waiting.append(refresh)
+
+    async def run(self) -> None:
+        await asyncio.gather(*(refresh(self._load) for refresh in self.waiting))
+        self.waiting.clear()
+
+
+async def test_what_is_over_is_used_at_once_while_one_load_refreshes_it(kept: Cache, clock: SteppedClock) -> None:
+    vendor = Vendor(clock)
+    beside = Background(vendor.load)
+    readers = [reading(kept, clock) for _ in range(2 if kept.is_shared else 1)]
+
+    async def ask(read: ReadThrough) -> Held[list[str]]:
+        return await read.get(REVALIDATED, "k", list[str], vendor.load, beside=beside.take)
+
+    await ask(readers[0])
+    clock.now += 120
+    for held in [await ask(read) for read in readers for _ in range(3)]:
+        assert held == Held(["answer 1"], 120.0, is_stale=True, over_for=20.0, is_refreshed=True)
+    assert vendor.calls == 1
+    await beside.run()
+    assert vendor.calls == 2
+    assert [(await ask(read)).value for read in readers] == [["answer 2"]] * len(readers)
+    assert {read.kinds["instruments"].stale_hits for read in readers} == {3}
+    clock.now += 151
+    assert (await ask(readers[0])).value == ["answer 3"], "over for too long: it is waited for"
+    assert beside.waiting == []
+
+
+async def test_who_wants_it_fresh_waits_for_the_refresh(kept: Cache, clock: SteppedClock) -> None:
+    read, vendor = reading(kept, clock), Vendor(clock)
+    beside = Background(vendor.load)
+    await read.get(REVALIDATED, "k", list[str], vendor.load)
+    clock.now += 101
+    await read.get(REVALIDATED, "k", list[str], vendor.load, beside=beside.take)
+    fresh, _ = await asyncio.gather(read.get(REVALIDATED, "k", list[str], vendor.load), beside.run())
+    assert (fresh.value, vendor.calls) == (["answer 2"], 2)
+
+
+async def test_a_refresh_that_fails_is_its_own_affair(kept: Cache, clock: SteppedClock) -> None:
+    read, vendor = reading(kept, clock), Vendor(clock)
+    beside = Background(vendor.load)
+    await read.get(REVALIDATED, "k", list[str], vendor.load)
+    clock.now += 101
+    vendor.error = Transient("503")
+    for _ in range(2):
+        await read.get(REVALIDATED, "k", list[str], vendor.load, beside=beside.take)
+        with pytest.raises(Transient):
+            await beside.run()
+    assert vendor.calls == 3
+    assert await kept.claim("v:instruments:k", 1.0)
+
+
+async def test_a_refusal_is_remembered_and_forgotten(kept: Cache, clock: SteppedClock) -> None:
+    one, other, refusals = reading(kept, clock), reading(kept, clock), Kind("instruments", ttl=300.0)
+    assert await one.refused(refusals, "k") is None
+    await one.refuse(refusals, "k", "no such market")
+    clock.now += 299
+    assert await other.refused(refusals, "k") == Held("no such market", 299.0)
+    assert other.kinds["instruments"].refused == 1
+    await other.forget("instruments", "k")
+    assert await one.refused(refusals, "k") is None
+    await one.refuse(refusals, "k", "no such market")
+    clock.now += 300
+    assert await one.refused(refusals, "k") is None
+
+
 async def test_what_is_fresh_for_less_was_answered_earlier(kept: Cache, clock: SteppedClock) -> None:
     read = reading(kept, clock)
 
@@ -287,6 +396,15 @@ async def test_kinds_and_patterns_are_forgotten(kept: Cache, clock: SteppedClock
     assert await read.drop("*:instruments:b") == 1
     for name, is_hit in (("a", False), ("b", False), ("c", True)):
         assert (await read.get(KIND, name, list[str], vendor.load)).is_hit == is_hit
+
+
+async def test_values_are_forgotten_by_kind_vendor_and_first_part_of_the_name(kept: Cache, clock: SteppedClock) -> None:
+    read, vendor = reading(kept, clock), Vendor(clock)
+    for tag, left in (("instruments", []), ("v", []), ("top", ["kraken"]), ("kra", ["kraken", "top/1", "top/2"])):
+        for name in ("kraken", "top/1", "top/2"):
+            await read.get(KIND, name, list[str], vendor.load)
+        assert await read.drop_tag(tag) == 3 - len(left)
+        assert [name for name in ("kraken", "top/1", "top/2") if await kept.get(f"v:instruments:{name}")] == left
 
 
 # --- nothing that is stored is believed
@@ -395,24 +513,76 @@ async def test_a_server_that_fails_costs_a_line_and_memory_goes_on(
     await cache.close()
 
 
-async def test_a_server_that_is_back_is_used_again(mortal_valkey: ValkeyServer, clock: SteppedClock) -> None:
+def is_started(server: ValkeyServer) -> None:
+    server.start()
+
+
+def goes_on(server: ValkeyServer) -> None:
+    server.signal(signal.SIGCONT)
+
+
+def takes_writes(server: ValkeyServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(
+    ("fault", "mend"), [(away, is_started), (hangs, goes_on), (is_read_only, takes_writes)], ids=["away", "hangs", "ro"]
+)
+async def test_a_server_that_is_back_is_used_again(
+    mortal_valkey: ValkeyServer,
+    clock: SteppedClock,
+    fault: Callable[[ValkeyServer], None],
+    mend: Callable[[ValkeyServer], None],
+) -> None:
     said: list[str] = []
-    cache = tiered(open_far(mortal_valkey.url), clock, said)
+    far = open_far(mortal_valkey.url)
+    cache, budget = tiered(far, clock, said), far.budget
     for _ in range(2):
-        mortal_valkey.kill()
+        far.budget = budget
+        fault(mortal_valkey)
         for _ in range(5):
-            await cache.look_around()
-        mortal_valkey.start()
-        started = clock.now
-        while cache.stats()[1].is_away:
-            clock.now += LOOK_SECONDS
-            await cache.look_around()
-        assert clock.now - started < 15
+            await cache.set("b", b"1", 100)
+        assert cache.stats()[1].is_away
+        mend(mortal_valkey)
+        far.budget = PATIENCE
+        await until_back(cache, clock)
         await cache.set("a", b"1", 100)
     assert ["away" in text for text in said] == [True, False, True, False]
     with redis.Redis.from_url(mortal_valkey.url) as client:
         assert client.exists("tapewatch:value:a")
     await cache.close()
+
+
+@pytest.mark.slow
+async def test_a_slow_server_is_left_alone_until_it_is_quick_again(
+    mortal_valkey: ValkeyServer, clock: SteppedClock
+) -> None:
+    with FaultProxy(mortal_valkey.port) as proxy:
+        far = open_far(proxy.url(mortal_valkey.url))
+        cache = tiered(far, clock)
+        read, vendor = reading(cache, clock), Vendor(clock)
+        latency = proxy.add(Latency(30.0))
+        for at in range(20):
+            assert (await read.get(KIND, f"k{at}", list[str], vendor.load)).value == [f"answer {at + 1}"]
+        assert cache.stats()[1].is_away
+        assert cache.stats()[1].errors <= 5
+        proxy.remove(latency)
+        far.budget = PATIENCE
+        await until_back(cache, clock)
+        await cache.set("a", b"1", 100)
+        await cache.close()
+    with redis.Redis.from_url(mortal_valkey.url) as client:
+        assert client.exists("tapewatch:value:a")
+
+
+async def until_back(cache: TieredCache, clock: SteppedClock) -> None:
+    """By our clock that takes less than 15 seconds."""
+    started = clock.now
+    while cache.stats()[1].is_away:
+        clock.now += LOOK_SECONDS
+        await cache.look_around()
+        assert clock.now - started < 15
 
 
 async def test_a_server_that_flaps_is_no_error(mortal_valkey: ValkeyServer, clock: SteppedClock) -> None:
@@ -464,6 +634,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_thousand_who_miss_in_four_processes_ask_once(far_url: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     processes = [

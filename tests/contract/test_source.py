@@ -402,6 +402,7 @@ async def test_what_claims_to_be_gzip_and_is_not_is_refused() -> None:
             await week(source)
 
 
+@pytest.mark.slow
 async def test_a_gzip_bomb_costs_neither_memory_nor_time() -> None:
     """256 MiB in 256 KiB."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from core.alerting import Change
 from core.coverage import CONFIRMED_RECHECK_SECONDS, FIRST_RECHECK_SECONDS, Absence, Covered, Gap, SeriesState
 from core.datasets import DATASETS, SPOT_OHLCV, SeriesKey
 from core.errors import Rejected, StoreError, StoreRefused
@@ -673,10 +675,10 @@ def run(state: str = "running", **fields: Any) -> RunRecord:
 async def test_the_journal_replaces_what_it_said(bench: Bench) -> None:
     alert = AlertChanged(alert="a", rule="gaps", level="WARNING", state="firing", since=1.0, message="m", source="s")
     await bench.store.journal([], [], [])
-    await bench.store.journal([run()], [], [alert])
+    await bench.store.journal([run()], [], [Change(alert)])
     await bench.store.journal(
         [run("complete", finished=2.0)], [RunSeries("r", str(KEY), "done", 1, 1, 3)],
-        [AlertChanged(alert="a", rule="gaps", level="WARNING", state="resolved", since=1.0, message="m", count=2)],
+        [Change(msgspec.structs.replace(alert, state="resolved", count=2))],
     )  # fmt: skip
     assert await bench.query("SELECT run_id, state, finished, summary FROM run") == [
         ("r", "complete", 2.0, '{"status": "complete"}')
@@ -793,6 +795,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failpoint", "is_written"),
     [

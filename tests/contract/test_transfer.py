@@ -22,6 +22,8 @@ from core.stores.transfer import Transfer
 from core.windows import Window
 from tests.transfer_kit import assert_equal, compare, copy, everything, live, live_again, make, on
 
+pytestmark = pytest.mark.slow
+
 STEPS = 40
 Place = Callable[[str], str]
 
@@ -69,6 +71,7 @@ CHANGES = {
     "a change": ("DELETE FROM metadata_change", "metadata_change"),
     "a run": ("UPDATE run SET finished = 1.5", "run"),
     "an alert": ("UPDATE alert SET count = 0", "alert"),
+    "calls": ("UPDATE usage SET calls = calls + 1", "usage"),
 }
 
 

@@ -132,6 +132,7 @@ def test_another_migration_is_waited_for_and_named(postgres_url: str) -> None:
             waiting.result()
 
 
+@pytest.mark.slow
 def test_whoever_is_in_the_way_is_named_and_nothing_is_changed(
     postgres_url: str, newer: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_schema_of_somebody_else_is_refused_by_name(postgres_url: str) -> None
 # --- rehearsals
 
 
+@pytest.mark.slow
 def test_a_rehearsal_tells_the_locks_and_takes_none(postgres_url: str, newer: Callable[[str], None]) -> None:
     upgrade(postgres_url, NOW, silent)
     newer(MORE)

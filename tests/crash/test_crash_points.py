@@ -7,6 +7,8 @@ import pytest
 from tests.crash.killing import Point
 from tests.crash.trial import Bench, Tally, some
 
+pytestmark = pytest.mark.slow
+
 FEW = 9
 MANY = 100
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.crash.trial import GETS_OVER_IT, SAYS_SO, Bench, Tally, some
 
+pytestmark = pytest.mark.slow
+
 SLOW = (pytest.mark.slow, pytest.mark.timeout(900))
 
 

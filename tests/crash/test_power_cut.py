@@ -11,12 +11,14 @@ from tests.crash.powercut import cuts
 from tests.crash.trial import Bench, Tally, Trial
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost(tmp_path: Path, seed: int) -> None:
     found = cuts(tmp_path, seed)
     assert len(found) > 80
     assert [text for cut in found for text in cut.complaints(seed)] == []
 
 
+@pytest.mark.slow
 def test_a_rerun_completes(nursery: Nursery, sqlite: SQLitePlaces, tmp_path: Path, seed: int) -> None:
     tally, bench = Tally(), Bench(nursery, sqlite, seed)
     for cut in random.Random(seed).sample(cuts(tmp_path, seed), 4):

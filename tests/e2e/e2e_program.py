@@ -38,6 +38,8 @@ DATA_TYPES = {
     "open-interest": "futures_open_interest",
     "index": "indices_ohlcv",
 }
+PROMPTLY = 15.0
+"""Seconds within which a program that is told to end has ended, also on a machine with other work."""
 PATIENCE = 60.0
 # What must not be said by any process of any test, however it ends.
 DEFECTS = (
@@ -277,6 +279,8 @@ class Processes:
             "XDG_CACHE_HOME": str(home / "cache"),
             "XDG_RUNTIME_DIR": str(self.runtime),
             "TMPDIR": str(self.runtime),
+            # A machine that is busy with other tests answers late, and no test is about that unless it says so.
+            "TAPEWATCH_SOURCE__REQUEST_TIMEOUT": "30",
             **more,
         }
 
@@ -332,20 +336,23 @@ class Program:
         return ended
 
     def start(self, *arguments: str, stdout: int | None = None, stderr: int | None = None, **env: str) -> Started:
-        own = {"TAPEWATCH_DB": f"sqlite:///{self.db}"}
-        if self.sandbox is not None:
-            own["TAPEWATCH_BASE_URL"] = self.sandbox.url
-        return self.processes.start(arguments, {**own, **self.env, **env}, stdout, stderr)
+        return self.processes.start(arguments, {**self._own, **env}, stdout, stderr)
 
     def limited(self, *arguments: str, file_size: int) -> Started:
         """The command with a cap on the size of files, which does what a full disk does."""
-        own = {"TAPEWATCH_DB": f"sqlite:///{self.db}", **self.env}
-        if self.sandbox is not None:
-            own["TAPEWATCH_BASE_URL"] = self.sandbox.url
         words = shlex.join([sys.executable, "-m", "core.cli", *arguments])
         # ulimit counts blocks of 1024 bytes; the signal that comes with the limit is ignored, as it is by daemons.
         script = f"trap '' XFSZ; ulimit -S -f {file_size // 1024}; exec {words}"
-        return self.processes.run(["bash", "-c", script], own)
+        return self.processes.run(["bash", "-c", script], self._own)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """All that a process of it has around it."""
+        return self.processes.environment(**self._own, **more)
+
+    @property
+    def _own(self) -> dict[str, str]:
+        source = {} if self.sandbox is None else {"TAPEWATCH_BASE_URL": self.sandbox.url}
+        return {"TAPEWATCH_DB": f"sqlite:///{self.db}", **source, **self.env}
 
     def ingest(self, *arguments: str, code: int | None = 0, **env: str) -> Any:
         """The summary of a run with `--output json`."""

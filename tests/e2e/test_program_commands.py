@@ -28,7 +28,7 @@ MISTAKES = {
     "another database": (("spot_ohlcv", "--db", "mysql://host/db"), "sqlite:///"),
     "a password in a flag": (("spot_ohlcv", "--db", "postgresql://me:hunter2@host/db"), "--db"),
     "another protocol": (("spot_ohlcv", "--base_url", "ftp://host"), "http"),
-    "a settings file that is not there": (("status", "--config-file", "nowhere.toml"), "nowhere.toml"),
+    "a settings file that is not there": (("status", "--config_file", "nowhere.toml"), "nowhere.toml"),
     "an unknown cache": (("spot_ohlcv", "--cache", "floppy:///a", "--dry_run"), "--cache"),
     "half a series": (("series", "show", "spot_ohlcv/kraken"), "data_type/market/instrument/interval"),
     "an unknown output": (("spot_ohlcv", "--output", "xml"), "xml"),
@@ -75,6 +75,7 @@ def plan(tapewatch: Program, *command: str) -> Any:
     return [part["series"] for part in found["series"]], found["requests"]
 
 
+@pytest.mark.slow
 def test_dashes_and_underscores_are_the_same(tapewatch: Program) -> None:
     one = plan(tapewatch, "spot_ohlcv", "--pair_limit", "3", "--market", "kraken", "--start", "2025-05-01")
     two = plan(tapewatch, "spot-ohlcv", "--pair-limit", "3", "--market", "kraken", "--start", "2025-05-01")
@@ -83,6 +84,7 @@ def test_dashes_and_underscores_are_the_same(tapewatch: Program) -> None:
     assert len(one[0]) == 3
 
 
+@pytest.mark.slow
 def test_lists_may_be_repeated_or_separated_by_commas(tapewatch: Program) -> None:
     commas = plan(tapewatch, "spot_ohlcv", "--exchanges", "kraken,coinbase", "--symbol", "BTC-USD,ETH-USD", *WEEK)
     repeated = plan(
@@ -94,6 +96,7 @@ def test_lists_may_be_repeated_or_separated_by_commas(tapewatch: Program) -> Non
     assert len(commas[0]) == 4
 
 
+@pytest.mark.slow
 def test_global_options_before_and_after(tapewatch: Program, tmp_path: Path) -> None:
     market = tapewatch.sandbox
     assert market is not None
@@ -122,6 +125,7 @@ def test_flag_over_environment_over_file(tapewatch: Program, tmp_path: Path) -> 
     assert found["api_key"] == "not set"
 
 
+@pytest.mark.slow
 def test_a_file_in_the_working_directory_is_found(tapewatch: Program, tmp_path: Path) -> None:
     (tmp_path / "tapewatch.toml").write_text("[source]\nconnections = 3\n")
     assert tapewatch("config", "show", code=0).json_document["source"]["connections"] == 3
@@ -136,11 +140,32 @@ def test_a_file_in_the_working_directory_is_found(tapewatch: Program, tmp_path: 
     assert tapewatch("config", "check", code=0).out == ""
 
 
+@pytest.mark.slow
+def test_the_check_reads_what_the_settings_name(tapewatch: Program, tmp_path: Path) -> None:
+    settings = tmp_path / "own.toml"
+    settings.write_text(
+        '[alerts]\nrules = "rules.toml"\n[alerts.channels.own]\nurl = "command://"\n'
+        '[alerts.channels.hook]\nurl = "http://example.org/"\n[serve]\nschedules = "schedules.toml"\n'
+        '[dashboard.keys]\n"job.cancle" = "X"\n'
+    )
+    (tmp_path / "rules.toml").write_text("[rules.memory]\nabov = 1\n")
+    refused = tapewatch("config", "check", "--config_file", str(settings), code=2)
+    assert f"{tmp_path / 'rules.toml'}: rules.memory.abov: there is no such key; did you mean 'above'?" in refused.err
+    assert f"serve.schedules: {tmp_path / 'schedules.toml'} cannot be read" in refused.err
+    assert f"{settings}: alerts.channels.own: command:// needs a program" in refused.err
+    assert f"{settings}: alerts.channels.hook: " in refused.err
+    assert f"{settings}: dashboard.keys: no action 'job.cancle'; did you mean 'job.cancel'?" in refused.err
+    settings.write_text('[alerts.channels.own]\nurl = "log://"\n')
+    right = tapewatch("config", "check", "--config_file", str(settings), code=0)
+    assert " rules, 1 channel, 0 schedules" in right.err
+
+
 def write(path: Path, content: object) -> str:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_list_or_an_object(tapewatch: Program, tmp_path: Path) -> None:
     first = {"data_type": "spot_ohlcv", "market": "kraken", "instrument": "BTC-USD,ETH-USD", "interval": "1d"}
     second = {"data-type": "indices_ohlcv", "market": ["cadli"], "symbol": ["BTC-USD"], "label": "second"}
@@ -183,12 +208,14 @@ def test_a_batch_file_of_another_kind(tapewatch: Program, tmp_path: Path, conten
     assert path in tapewatch("batch", path, code=2).sentence
 
 
+@pytest.mark.slow
 def test_a_batch_file_of_a_windows_editor(tapewatch: Program, tmp_path: Path) -> None:
     path = tmp_path / "marked.json"
     path.write_text(json.dumps([{"data_type": "exchange_metadata"}]), "utf-8-sig")
     assert tapewatch("batch", str(path), "--dry_run", "--output", "json", code=0).json["metadata_requests"] == 2
 
 
+@pytest.mark.slow
 def test_a_failing_operation_stops_a_batch_unless_told_otherwise(tapewatch: Program, tmp_path: Path) -> None:
     span = {"start": "2025-05-01", "end": "2025-05-08"}
     operations = [
@@ -204,17 +231,20 @@ def test_a_failing_operation_stops_a_batch_unless_told_otherwise(tapewatch: Prog
     assert went_on["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme(tapewatch: Program) -> None:
     assert plan(tapewatch, "futures_ohlcv", "--enable_monitoring", "--interval", "1h")[1] > 50
     assert tapewatch("status", "--enable_monitoring").code == 0
 
 
+@pytest.mark.slow
 def test_a_market_that_does_not_exist_is_a_mistake(tapewatch: Program) -> None:
     for command in (("--instrument", "BTC-USD", "--dry_run"), ("--pair_limit", "2")):
         ended = tapewatch("spot_ohlcv", "--market", "krakn", *command, code=2)
         assert "--market krakn: " in ended.err
 
 
+@pytest.mark.slow
 def test_fewer_than_asked_for_is_all_there_are(tapewatch: Program) -> None:
     command = ("indices_ohlcv", "--asset_limit", "100", "--market", "cadli", "--start", "2025-05-30")
     summary = tapewatch.ingest(*command)
@@ -222,6 +252,7 @@ def test_fewer_than_asked_for_is_all_there_are(tapewatch: Program) -> None:
     assert summary["series"] >= 60
 
 
+@pytest.mark.slow
 def test_status_before_there_is_a_store(tapewatch: Program) -> None:
     ended = tapewatch("status", code=0)
     assert "health   down" in ended.out
@@ -232,6 +263,7 @@ def test_status_before_there_is_a_store(tapewatch: Program) -> None:
     assert not tapewatch.db.exists()
 
 
+@pytest.mark.slow
 def test_looking_at_a_store(tapewatch: Program) -> None:
     summary = tapewatch.ingest("spot_ohlcv", *NAMED, *WEEK, "--label", "first look")
     status = tapewatch("status", code=0).out
@@ -272,6 +304,7 @@ def test_looking_at_a_store(tapewatch: Program) -> None:
     assert [row["run_id"] for row in rows] == [summary["run_id"]]
 
 
+@pytest.mark.slow
 def test_series_are_listed_by_data_type(tapewatch: Program) -> None:
     tapewatch.ingest("spot_ohlcv", *NAMED, *WEEK)
     for name, count in (("spot_ohlcv", 1), ("spot-ohlcv", 1), ("futures_ohlcv", 0)):
@@ -283,6 +316,7 @@ def test_series_are_listed_by_data_type(tapewatch: Program) -> None:
     assert "spot_ohlcv, futures_ohlcv" in tapewatch("series", "list", "--data_type", "spot", code=2).sentence
 
 
+@pytest.mark.slow
 def test_long_names_keep_the_columns_apart(tapewatch: Program) -> None:
     name = "futures_open_interest/binance/BTC-USDT-VANILLA-PERPETUAL/1d"
     perpetual = ("--market", "binance", "--instrument", "BTC-USDT-VANILLA-PERPETUAL")
@@ -294,6 +328,7 @@ def test_long_names_keep_the_columns_apart(tapewatch: Program) -> None:
     assert title.index("state") == line.index("complete")
 
 
+@pytest.mark.slow
 def test_dropping_a_series(tapewatch: Program) -> None:
     tapewatch.ingest("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD", *WEEK)
     name = "spot_ohlcv/kraken/BTC-USD/1d"
@@ -317,6 +352,7 @@ def panels(ended: Done) -> list[str]:
     return [name for name in ("Ingest", "Look", "Repair", "Operate", "Try") if f"─ {name} ─" in ended.out]
 
 
+@pytest.mark.slow
 def test_help_is_there_and_light(tapewatch: Program) -> None:
     assert panels(tapewatch("--help", code=0)) == ["Ingest", "Look", "Repair", "Operate", "Try"]
     ended = tapewatch("futures-ohlcv", "--help", code=0)
@@ -355,6 +391,7 @@ def test_shells_are_told_what_can_follow(tapewatch: Program, line: str) -> None:
     assert set(ended.out.split()) == COMPLETED[line]
 
 
+@pytest.mark.slow
 def test_without_a_store_and_a_terminal_the_program_explains(tapewatch: Program) -> None:
     ended = tapewatch(code=0)
     assert "tapewatch demo" in ended.out

@@ -12,6 +12,8 @@ from e2e_program import DAY, HOUR, Call, Processes, Program, Sandbox, Started, u
 
 from core.windows import Window, intersect, merge
 
+pytestmark = pytest.mark.slow
+
 KILLED = 137
 WORKERS = 4  # of both operations together: they run side by side
 PAIRS = (
@@ -201,7 +203,6 @@ def test_killed_while_the_schema_is_made(victim: Victim, whole: Whole, turn: int
     whole.check_end(victim)
 
 
-@pytest.mark.slow
 def test_killed_at_random_again_and_again(victim: Victim, whole: Whole) -> None:
     """The killer waits for a random call in the log, and then for a random while."""
     chance = random.Random(20_250_601)

@@ -17,6 +17,8 @@ from core.stores import migrate
 from core.stores.sqlite_connection import connect
 from tests.services import run_script, run_sql
 
+pytestmark = pytest.mark.slow
+
 INGEST = ("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", "--start", "2025-05-01", "--end", "2025-05-08")
 FIRST = migrate.migrations()[0]
 STEPS = sum(len(migrate.statements(each.sql)) for each in migrate.migrations()[1:])

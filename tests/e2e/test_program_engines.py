@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from e2e_program import Client, Program, Started, until
+from e2e_program import PROMPTLY, Client, Program, Started, until
 
 from tests.services import run_sql
+
+pytestmark = pytest.mark.slow
 
 SERIES = "spot_ohlcv/kraken/{}/1h"
 HOURS = ("--market", "kraken", "--interval", "1h", "--start", "2023-01-01", "--end", "2025-05-01")
@@ -50,7 +52,7 @@ class Pair:
 
 @pytest.fixture
 def program(tapewatch: Program, postgres_store_url: str) -> Program:
-    slow = tapewatch.on(tapewatch.processes.sandbox(latency=400))
+    slow = tapewatch.on(tapewatch.processes.sandbox(latency=1_000))
     return replace(slow, env={**slow.env, "TAPEWATCH_DB": postgres_store_url})
 
 
@@ -113,7 +115,7 @@ def test_detached_jobs_go_to_an_engine_of_ours(pair: Pair) -> None:
     program("jobs", "cancel", job[1], code=0)
     pair.until_state(job[1], "cancelled")
     follower.signal(signal.SIGINT)
-    assert follower.done(5).code == 130
+    assert follower.done(PROMPTLY).code == 130
 
 
 def test_following_finds_an_engine_that_takes_no_jobs(program: Program) -> None:

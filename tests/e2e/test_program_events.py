@@ -19,6 +19,8 @@ from core import events
 from core.control import CLIENT_QUEUE
 from core.datasets import DATA_TYPES
 
+pytestmark = pytest.mark.slow
+
 PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD,ADA-USD,DOGE-USD,LTC-USD,LINK-USD"
 LONG = (
     *("spot_ohlcv", "--market", "kraken", "--instrument", PAIRS, "--interval", "1h"),
@@ -128,7 +130,6 @@ def operation() -> dict[str, Any]:
     return {**found, "interval": "1h", "start": "2025-01-01", "end": "2025-03-01", "parallel_workers": 4}
 
 
-@pytest.mark.slow
 def test_a_client_that_never_reads_holds_nobody_up(tapewatch: Program) -> None:
     """When it reads at last it is told how much it lost, and gets a new snapshot."""
     engine = tapewatch.engine()
@@ -228,7 +229,7 @@ def digest(path: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_demo_is_the_same_every_time(processes: Processes, tmp_path: Path) -> None:
     """Two runs side by side, as by two users, on one seed; and no trace of them but the database."""
     digests = []
@@ -239,7 +240,7 @@ def test_the_demo_is_the_same_every_time(processes: Processes, tmp_path: Path) -
         path = place / "demo.db"
         runs.append(processes.start(["demo", "--headless", "--seed", "11", "--db", f"sqlite:///{path}"]))
     for place, run in zip(places, runs, strict=True):
-        ended = run.done(120)
+        ended = run.done(180)
         assert ended.code == 0
         check_demo_words(ended.out, str(place / "demo.db"))
         digests.append(digest(place / "demo.db"))
@@ -256,7 +257,6 @@ def check_demo_words(out: str, place: str) -> None:
     assert "export TAPEWATCH_API_KEY" in out
 
 
-@pytest.mark.slow
 def test_an_interrupted_demo_ends_everything_it_started(processes: Processes) -> None:
     run = processes.start(["demo", "--headless"])
     url = run.says(r"sandbox (http://\S+)")[1]
@@ -266,7 +266,6 @@ def test_an_interrupted_demo_ends_everything_it_started(processes: Processes) ->
     until(lambda: not answers(url), "the sandbox's end")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(360)
 def test_the_demo_on_postgres(processes: Processes) -> None:
     run = processes.start(["demo", "--headless", "--postgres", "--seed", "11"])

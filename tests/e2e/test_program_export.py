@@ -56,6 +56,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
+@pytest.mark.slow
 def test_bars_as_files(tapewatch: Program, tmp_path: Path) -> None:
     tapewatch.ingest("spot_ohlcv", *HOURS, *MAY)
     done = tapewatch("export", "spot-ohlcv", *HOURS, "--out", str(tmp_path / "bars.csv"), "--output", "json", code=0)
@@ -75,6 +76,7 @@ def test_bars_as_files(tapewatch: Program, tmp_path: Path) -> None:
     assert json.loads((parts / "_manifest.json").read_text())["digest"] == manifest["digest"]
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_overwritten(tapewatch: Program, tmp_path: Path) -> None:
     tapewatch.ingest("spot_ohlcv", *HOURS, *MAY)
     (tmp_path / "bars.csv").write_text("mine")
@@ -85,6 +87,7 @@ def test_what_is_there_is_not_overwritten(tapewatch: Program, tmp_path: Path) ->
     assert len(rows_of(tmp_path / "bars.csv")) == 336
 
 
+@pytest.mark.slow
 def test_stdout_takes_rows_and_nothing_else(tapewatch: Program, filled: Path, tmp_path: Path) -> None:
     program = Program(tapewatch.processes, filled)
     command = ("export", "spot_ohlcv", "--interval", "1m", "--instrument", "C001-USD", "--end", "2023-11-15", "--out")
@@ -123,6 +126,7 @@ def test_a_signal_leaves_nothing_behind(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_half_file_under_its_name(processes: Processes, filled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     folder.mkdir()
@@ -136,6 +140,7 @@ def test_a_kill_leaves_no_half_file_under_its_name(processes: Processes, filled:
     assert json.loads((folder / "bars.csv.manifest.json").read_text())["rows"] == 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_full_disk_is_a_sentence(processes: Processes, filled: Path, tmp_path: Path, form: str) -> None:
     folder = tmp_path / "exports"
@@ -170,6 +175,7 @@ def test_no_store_is_a_sentence(processes: Processes, tmp_path: Path) -> None:
     assert "there is no store at" in done.sentence
 
 
+@pytest.mark.slow
 def test_as_of_equals_an_export_of_a_copy_taken_then(tapewatch: Program, tmp_path: Path) -> None:
     """The copy is a file of its own; the store goes on: older history, more columns."""
     tapewatch.ingest("spot_ohlcv", *HOURS, *MAY)

@@ -16,6 +16,8 @@ from core.stores.postgres import connected_database
 from tests.accounts import assert_accounted
 from tests.services import run_sql
 
+pytestmark = pytest.mark.slow
+
 PAIRS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "ADA-USD", "DOGE-USD", "LTC-USD", "LINK-USD")
 RANGE = ("--start", "2024-06-01", "--end", "2025-03-01")
 VIEWS = ("spot_ohlcv_1d", "spot_ohlcv_1h", "spot_ohlcv_1m", "futures_ohlcv_1d", "futures_funding_rate_1d")
@@ -164,7 +166,6 @@ def test_three_engines_do_together_what_one_does(fleet: Fleet, tmp_path: Path) -
     assert_side_by_side(fleet, JOBS[:3], tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_eight_engines_do_together_what_one_does(fleet: Fleet, tmp_path: Path) -> None:
     assert_side_by_side(fleet, JOBS, tmp_path)
@@ -207,3 +208,37 @@ def test_a_zombie_is_refused_and_its_run_ends_honestly(slow: Fleet, tmp_path: Pa
     assert ended[0].json["rows_inserted"] == before < 2 * 273 * 24
     slow.assert_sound()
     assert slow.tables() == alone(slow, [job], tmp_path)
+
+
+SCHEDULE = """
+[schedules.minutes]
+cron = "* * * * *"
+operation = {data_type = "spot_ohlcv", market = "kraken", instrument = "BTC-USD", interval = "1d", start = "2025-05-25"}
+"""
+TICKS = "SELECT engine, state, runs FROM tapewatch.schedule_tick WHERE state <> 'skipped' ORDER BY tick"
+
+
+@pytest.mark.timeout(400)
+def test_two_that_serve_run_a_tick_once_though_one_is_killed(fleet: Fleet, tmp_path: Path) -> None:
+    """Minutes by the machine's clock: who ran the first tick is killed, and the other one runs those that come."""
+    path = tmp_path / "schedules.toml"
+    path.write_text(SCHEDULE)
+    serve = ("serve", "--listen", "127.0.0.1:0", "--schedules", str(path))
+    both = [fleet.program.start(*serve) for _ in range(2)]
+    names = {daemon.says(r"^engine (\w+) ready")[1]: daemon for daemon in both}
+
+    def done(count: int) -> bool:
+        return len([row for row in fleet.sql(TICKS) if row["state"] == "done"]) >= count
+
+    until(lambda: done(1), "the first tick", 130)
+    first = fleet.sql(TICKS)[0]["engine"]
+    names[first].kill()
+    until(lambda: done(3), "two more", 200)
+    [left] = [daemon for name, daemon in names.items() if name != first]
+    left.signal(signal.SIGTERM)
+    assert left.done().code == 0
+    ticks = fleet.sql(TICKS)
+    runs = [run for row in ticks for run in json.loads(row["runs"])]
+    assert len(runs) == len(set(runs)) == len(ticks), "one run a tick"
+    assert sorted(runs) == sorted(row["run_id"] for row in fleet.sql("SELECT run_id FROM tapewatch.run"))
+    assert {row["engine"] for row in ticks[1:]} == {name for name in names if name != first}

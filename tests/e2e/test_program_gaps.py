@@ -80,6 +80,7 @@ def change(program: Program, *statements: str) -> None:
         db.commit()
 
 
+@pytest.mark.slow
 def test_gaps_are_listed_with_their_causes(damaged: Damaged) -> None:
     listed = damaged.program("gaps", "list", "--output", "json", code=0).json
     assert {(row["series"].split("/")[2], row["start"], row["end"], row["cause"]) for row in listed} == GAPS
@@ -133,12 +134,14 @@ def test_a_mistake_is_a_sentence(damaged: Damaged, case: str) -> None:
     assert words in damaged.program(*command, code=2).sentence
 
 
+@pytest.mark.slow
 def test_a_series_that_is_not_stored_is_said_to_be_so(damaged: Damaged) -> None:
     commands = (("gaps", "explain"), ("gaps", "repair"), ("series", "show"), ("series", "drop"), ("verify",))
     for command in commands:
         assert "is not stored" in damaged.program(*command, name("DOGE-USD"), code=2).sentence
 
 
+@pytest.mark.slow
 def test_explaining_says_why_and_what_happens_next(damaged: Damaged) -> None:
     said = damaged.program("gaps", "explain", name("ETH-USD"), code=0).out
     assert "instrument_silent: no bar inside an answer, while 2 of 2 other series of kraken have bars then" in said
@@ -267,6 +270,7 @@ def test_restatements_are_listed(processes: Processes, market: Sandbox, tmp_path
     ) == len(found)
 
 
+@pytest.mark.slow
 def test_why_names_what_is_in_the_way(damaged: Damaged) -> None:
     asked = damaged.program("why", name("ETH-USD"), "--at", NOW, "--output", "json", code=0).json
     assert (asked["status"], asked["last_bar"], asked["expected_bar"]) == ("behind", day(59), "2025-05-31T00:00:00Z")
@@ -319,6 +323,7 @@ def test_an_old_name_means_the_same_series(own: Damaged) -> None:
     assert len(own.program("gaps", "list", "--instrument", "XBT-USD", "--output", "json", code=0).json) == 2
 
 
+@pytest.mark.slow
 def test_showing_a_series_explains_what_is_there(damaged: Damaged) -> None:
     shown = damaged.program("series", "show", name("BTC-USD"), code=0).out
     assert f"{day(0)} .. {day(60)}" in shown

@@ -242,6 +242,7 @@ def test_nothing_impossible_is_in_the_table(mess: str, request: pytest.FixtureRe
     assert store.all(f"SELECT * FROM spot_ohlcv WHERE {impossible}") == []
 
 
+@pytest.mark.slow
 def test_a_gap_is_filled_when_the_vendor_has_it(always: Mess) -> None:
     """The same store, an hour later by the vendor's clock, and no more faults."""
     later = always.program.on(always.processes.sandbox(now="2025-06-01T13:30:00Z"))
@@ -254,6 +255,7 @@ def test_a_gap_is_filled_when_the_vendor_has_it(always: Mess) -> None:
     assert len(always.rows("missing rows")) == COUNT
 
 
+@pytest.mark.slow
 def test_of_two_rows_that_differ_none_is_believed(tapewatch: Program) -> None:
     fault = {"path": DAYS, "mutate": {"rows": [12], "set": {"TIMESTAMP": START + 11 * DAY}}}
     program = tapewatch.on(tapewatch.processes.sandbox(faults=[fault]))

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_program import Client, Program, Sandbox, until
+from e2e_program import PROMPTLY, Client, Program, Sandbox, until
+
+pytestmark = pytest.mark.slow
 
 PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD,ADA-USD,DOGE-USD,LTC-USD,LINK-USD"
 HOURS = ("--interval", "1h", "--start", "2025-01-01", "--end", "2025-03-01", "--parallel_workers", "1")
@@ -107,14 +109,13 @@ def test_a_signal_detaches_and_the_job_goes_on(slow: Program, number: signal.Sig
     command = slow.start(*LONG, "--output", "json")
     under_way(slow)
     command.signal(number)
-    ended = command.done(5)
+    ended = command.done(PROMPTLY)
     assert ended.code == 128 + number
     assert re.search(rf"detached; job (j-\w+) goes on\. Cancel it with: tapewatch {JOB}", ended.err)
     assert engine.done().code == 0
     assert slow.store.one("SELECT state FROM run") == "complete"
 
 
-@pytest.mark.slow
 def test_killing_the_follower_changes_nothing(slow: Program) -> None:
     engine = slow.engine(linger=4)
     command = slow.start(*LONG)
@@ -158,9 +159,9 @@ def test_hold_resume_cancel_retry(slower: Program) -> None:
     assert len(asked_for) - len(set(asked_for)) <= 1
     assert "no job 'j-none'" in slower("jobs", "hold", "j-none").sentence
     follower.signal(signal.SIGINT)
-    assert follower.done(5).code == 130
+    assert follower.done(PROMPTLY).code == 130
     engine.signal(signal.SIGTERM)
-    assert engine.done(5).code == 143
+    assert engine.done(PROMPTLY).code == 143
 
 
 def test_stop_ends_the_engine_and_records_how_its_jobs_ended(slow: Program) -> None:
@@ -215,23 +216,25 @@ def test_a_second_command_waits_for_the_first(slow: Program) -> None:
 def test_a_second_command_comes_back_later(slower: Program) -> None:
     first = slower.start(*LONG, "--output", "json")
     under_way(slower, 1)
+    vendor = sandbox_of(slower).process
+    vendor.signal(signal.SIGSTOP)  # the first one is at it until all the others are done
     for command in (QUICK, ("series", "drop", "spot_ohlcv/kraken/BTC-USD/1h", "--yes"), ("engine", "--linger", "1")):
         refused = slower(*command, "--lock_wait", "0", code=75)
         assert f"pid {first.pid}" in refused.sentence
     # Looking is always possible.
     assert slower("status", "--output", "json", code=0).json["engine"]["kind"] == "command"
     assert slower(*QUICK, "--dry_run", code=0).code == 0
+    vendor.signal(signal.SIGCONT)
     assert first.done().json["windows"] == WINDOWS
 
 
-@pytest.mark.slow
 def test_a_waiting_command_can_be_interrupted(slow: Program) -> None:
     first = slow.start(*LONG)
     under_way(slow, 1)
     second = slow.start(*QUICK)
     second.says("waiting: ")
     second.signal(signal.SIGINT)
-    assert second.done(5).code == 130
+    assert second.done(PROMPTLY).code == 130
     assert first.is_running
     assert first.done().code == 0
 

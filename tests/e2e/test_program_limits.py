@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from e2e_program import Call, Program, Sandbox
 
+pytestmark = pytest.mark.slow
+
 SPOT = "/spot/v1/historical/*"
 RANGE = ("--start", "2025-01-01", "--end", "2025-02-01")
 THREE = ("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD,SOL-USD", *RANGE)
@@ -92,7 +94,6 @@ def test_windows_that_keep_failing_are_given_up_and_the_others_complete(tapewatc
     assert program("status", "--check").code == 0
 
 
-@pytest.mark.slow
 def test_a_body_that_drips_is_given_up(tapewatch: Program) -> None:
     """The deadline is for the whole answer: one that never stops arriving ends too."""
     program = faulty(tapewatch, {"path": SPOT, "query": {"instrument": "ETH-USD"}, "slow": 30})
@@ -102,7 +103,6 @@ def test_a_body_that_drips_is_given_up(tapewatch: Program) -> None:
     assert "no complete answer within 0.5 s" in ended.json["errors"][0]
 
 
-@pytest.mark.slow
 def test_a_body_that_drips_is_given_up_with_the_default_deadline(tapewatch: Program) -> None:
     program = faulty(tapewatch, {"path": SPOT, "query": {"instrument": "ETH-USD"}, "slow": 120})
     ended = program(*THREE, "--output", "json", timeout=GIVES_UP_WITHIN, code=1)
@@ -189,7 +189,6 @@ def test_listings_that_fail_for_a_moment_are_asked_again(tapewatch: Program) -> 
     assert len(sandbox_of(program).calls) == 6
 
 
-@pytest.mark.slow
 def test_listings_that_keep_failing_fail_the_run(tapewatch: Program) -> None:
     program = faulty(tapewatch, {"path": "/spot/v1/markets/*", "body": "<html>maintenance</html>"})
     ended = program("spot_ohlcv", "--market", "kraken", "--pair_limit", "2", timeout=GIVES_UP_WITHIN, code=3)
@@ -197,7 +196,6 @@ def test_listings_that_keep_failing_fail_the_run(tapewatch: Program) -> None:
     assert sandbox_of(program).history == []
 
 
-@pytest.mark.slow
 def test_nobody_answers(tapewatch: Program) -> None:
     program = tapewatch
     program.env["TAPEWATCH_BASE_URL"] = "http://127.0.0.1:9"

@@ -15,6 +15,7 @@ NAMES = "BTC-USD,ETH-USD,SOL-USD,ADA-USD"
 BEFORE, AFTER = "2025-06-01T10:00:00", "2025-06-02T01:00:00"
 
 
+@pytest.mark.slow
 def test_lists_are_stored_once_and_found_fresh_by_the_next_command(tapewatch: Program) -> None:
     assert tapewatch.sandbox is not None
     planned = tapewatch("exchange_metadata", "--dry_run", "--output", "json", code=0).json

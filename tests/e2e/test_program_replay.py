@@ -9,6 +9,8 @@ from e2e_program import Program, Sandbox
 
 from core.datasets import DATASETS
 
+pytestmark = pytest.mark.slow
+
 RECORDED = Path(__file__).parent / "recorded"
 FUTURES = (
     *("futures_ohlcv", "--market", "testex", "--instrument", "ABC-USD-INVERSE-PERPETUAL", "--interval", "1m"),

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from e2e_program import DAY, HOUR, NOW_TS, Call, Processes, Program, Sandbox
 
+pytestmark = pytest.mark.slow
+
 KRAKEN = {"data_type": "spot_ohlcv", "market": "kraken"}
 COINBASE = {"data_type": "spot_ohlcv", "market": "coinbase"}
 FUTURES = {"data_type": "futures_ohlcv", "market": "binance"}

@@ -5,9 +5,10 @@ import signal
 import subprocess
 
 import pytest
-from e2e_program import Program, Started, until
+from e2e_program import PROMPTLY, Program, Started, until
 
-PROMPTLY = 5.0
+pytestmark = pytest.mark.slow
+
 COMMAND = (
     *("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD,SOL-USD,XRP-USD", "--interval", "1h"),
     *("--start", "2024-12-01", "--end", "2025-05-01", "--parallel_workers", "2"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from e2e_program import NOW_TS, Processes, Program, Sandbox, until
 
+pytestmark = pytest.mark.slow
+
 INGEST = ("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD", "--start", "2025-05-01", "--end", "2025-05-08")
 COMMANDS = {
     "ingest": INGEST,

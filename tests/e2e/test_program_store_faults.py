@@ -24,6 +24,8 @@ from tests.accounts import assert_accounted
 from tests.fault_proxy import FaultProxy, Timeout
 from tests.services import run_sql
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (
     *("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD,SOL-USD,XRP-USD", "--interval", "1h"),
     *("--start", "2024-06-01", "--end", "2025-05-01", "--parallel_workers", "2"),
@@ -239,7 +241,6 @@ def test_a_run_goes_on_when_the_database_is_back(tapewatch: Program, reference: 
         goes_on(tapewatch, place, reference, fault(place), 3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [stopped, crashed, read_only, crowded, full])
 def test_a_run_outlives_a_longer_time_without_its_database(
     tapewatch: Program, reference: Reference, fault: Fault

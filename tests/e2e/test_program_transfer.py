@@ -12,6 +12,8 @@ from e2e_program import Program, until
 from core.stores.postgres import connected_database
 from tests.services import run_sql
 
+pytestmark = pytest.mark.slow
+
 SERIES = "spot_ohlcv/kraken/BTC-USD/1m"
 INGEST = (
     *("spot_ohlcv", "--market", "kraken", "--instrument", "BTC-USD,ETH-USD", "--interval", "1m"),

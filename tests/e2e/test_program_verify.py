@@ -14,6 +14,8 @@ from e2e_program import Processes, Program
 
 from core.engine.budget import ASK_LIMITS_FROM
 
+pytestmark = pytest.mark.slow
+
 END = datetime(2025, 6, 1, tzinfo=UTC)
 NAMED = ("--market", "kraken", "--instrument", "BTC-USD")
 PAGE = 2_000 * 60

@@ -21,6 +21,7 @@ NOW = moment("2025-06-15T12:34:56")
 DAYS = "/spot/v1/historical/days?market=kraken&instrument=BTC-USD"
 
 
+@pytest.mark.slow
 def test_the_command_serves_logs_and_ends(tmp_path: Path) -> None:
     log = tmp_path / "calls.jsonl"
     command = [

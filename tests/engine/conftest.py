@@ -8,10 +8,12 @@ import pytest
 from engine_kit import NOW, Kit
 
 from core.stores.sqlite import SQLiteStore
-from tests.fakes import VirtualClock, VirtualTimeLoop, waited_for
+from tests.fakes import SimulatedLoop, VirtualClock, VirtualTimeLoop, waited_for
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], VirtualTimeLoop]]:
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], VirtualTimeLoop]]:
+    if item.get_closest_marker("simulated"):
+        return {"simulated": SimulatedLoop}
     return {"virtual": partial(VirtualTimeLoop, 0.002)}
 
 

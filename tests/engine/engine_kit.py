@@ -1,20 +1,25 @@
 """An engine's tools over a fake vendor and a real store; jobs to run on them."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from core.alerting.book import Alerts
+from core.bus import Bus
 from core.cache.memory import MemoryCache
 from core.cache.read_through import ReadThrough
-from core.engine.alerts import Alerts
 from core.engine.ingest import Ingest
 from core.engine.job import Job
 from core.engine.permits import Permits
 from core.engine.runner import Runner
 from core.engine.tools import RunnerOptions, Tools
-from core.events import AnyEvent, Bus
+from core.events import AnyEvent
+from core.heartbeats import Heartbeats
 from core.limits import Quota
 from core.monitoring.quality import check_page
 from core.operations import Operation, make_operation
+from core.sources.measured import MeasuredSource
 from core.stores.sqlite import SQLiteStore
+from core.telemetry import Telemetry
 from tests.fakes import FakeSource, VirtualClock
 
 # 2025-06-15 18:00:00 UTC
@@ -28,27 +33,34 @@ class Kit:
         self.clock = clock
         self.store = store
         self.quota = Quota()
-        self.source = FakeSource(clock, lambda headers: self.quota.observe(headers, clock.wall()))
+        self.source = FakeSource(clock, self.observe)
         self.bus = Bus(clock.wall)
         self.events: list[AnyEvent] = []
         self.bus.listen(self.events.append)
         self.tools = self.make_tools()
 
+    def observe(self, headers: Mapping[str, str]) -> None:
+        self.tools.permits.observe(headers)
+
     def empty_cache(self) -> ReadThrough:
         return ReadThrough(MemoryCache(clock=self.clock.monotonic), self.clock, lambda: 0.0)
 
     def make_tools(self, connections: int = 16, chance: float = 0.5, **options: Any) -> Tools:
+        telemetry = Telemetry()
+        measured = MeasuredSource(self.source, telemetry, self.clock)
         self.tools = Tools(
-            source=self.source,
+            source=measured,
             cache=self.empty_cache(),
             store=self.store,
             permits=Permits(self.quota, connections, self.clock, self.clock.wall),
-            ingest=Ingest(self.source, self.store, check_page, self.clock),
+            ingest=Ingest(measured, self.store, check_page, self.clock),
             bus=self.bus,
             alerts=Alerts(self.bus),
             clock=self.clock,
             chance=lambda: chance,
             options=RunnerOptions(**options),
+            telemetry=telemetry,
+            heartbeats=Heartbeats(self.clock.monotonic),
         )
         return self.tools
 

@@ -57,7 +57,7 @@ class Vendor:
         rules.write_text(json.dumps(faults))
         options = SandboxOptions(seed=seed, limits=PRESETS["none"], faults=rules)
         gate = Gate(options, self._lines.append, kit.clock.wall)
-        source = CoinDeskSource("http://127.0.0.1:9", observe=lambda _headers: None, clock=kit.clock)
+        source = CoinDeskSource("http://127.0.0.1:9", observe=kit.observe, clock=kit.clock)
         source._http = GateClient(gate)  # type: ignore[assignment]
         kit.source = source  # type: ignore[assignment]
         kit.make_tools()

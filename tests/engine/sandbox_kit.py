@@ -44,7 +44,7 @@ class SandboxKit(Kit):
         super().__init__(store, clock)
         self.options = options
         self.wire = Wire(options, clock)
-        self.source: Any = CoinDeskSource("http://sandbox", clock=clock)
+        self.source: Any = CoinDeskSource("http://sandbox", observe=self.observe, clock=clock)
         self.source._http = self.wire
         self.make_tools()
 

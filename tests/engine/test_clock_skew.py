@@ -3,9 +3,11 @@
 import pytest
 from engine_kit import NOW, Kit, ask
 
-from core.engine.alerts import Alerts, judge_clock
+from core.alerting.book import Alerts
+from core.bus import Bus
+from core.engine.alerts import judge_clock
 from core.engine.engine import Engine
-from core.events import AlertChanged, Bus
+from core.events import AlertChanged
 from core.windows import iso
 from tests.fakes import bar
 

@@ -1,9 +1,13 @@
 """After a job the checks look at the newest bars of what it wrote; what they find is said once and kept."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 from engine_kit import Kit, ask
 
+from core.datasets import SeriesKey
 from core.events import LogLine
-from core.findings import NEWEST_BARS, Bars, Finding
+from core.findings import NEWEST_BARS, Bars, Finding, Learned
 from core.monitoring.checks import installed_checks
 from core.windows import parse_time
 
@@ -65,3 +69,37 @@ async def test_a_vendor_that_contradicts_itself_is_flagged(kit: Kit) -> None:
     await kit.store._db.run(lambda db: db.execute("UPDATE spot_ohlcv SET open = open + 1 WHERE ts = ?", (TEN + 1_200,)))
     await kit.run(ask(start="2025-06-15T11:00", end="2025-06-15T11:30"))
     assert await kit.query("SELECT check_name, start FROM finding") == [("discontinuity", TEN + 1_200)]
+
+
+async def test_what_is_unusual_in_series_is_flagged_and_said(kit: Kit) -> None:
+    asked: list[int] = []
+
+    class Everything:
+        """Finds each newest bar unusual, and the market as a whole."""
+
+        def place(self, key: SeriesKey) -> None:
+            """All are known."""
+
+        def restore(self, place: tuple[str, str], learned: Sequence[Learned]) -> None:
+            raise AssertionError
+
+        def catch_up(self, bars: Bars) -> Iterator[None]:
+            yield
+
+        def fresh(self, bars: Bars) -> list[Bars]:
+            return [bars]
+
+        def judge(self, fresh: Sequence[Bars], now: float) -> list[tuple[SeriesKey, Finding]]:
+            asked.append(len(fresh))
+            assert TEN < now <= kit.source.now()
+            found = [(bars.key, Finding("anomaly_spike", bars.span(-1, -1), "info", "odd")) for bars in fresh]
+            return [*found, (SeriesKey("spot_ohlcv", "kraken"), found[0][1])]
+
+    kit.tools = replace(kit.make_tools(), watch=Everything())
+    job = await kit.run(ask(instrument="BTC-USD,ETH-USD"))
+    assert job.state == "complete"
+    assert asked == [2]
+    assert len(lines(kit, "checks: 2 new findings")) == 1
+    last = TEN + 59 * 60
+    found = await kit.query('SELECT check_name, start, "end", level FROM finding ORDER BY series_id')
+    assert found == [("anomaly_spike", last, last + 60, "info")] * 2

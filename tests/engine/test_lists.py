@@ -4,12 +4,16 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from engine_kit import NOW, Kit, ask
 
 from core.datasets import SeriesKey
+from core.engine.engine import Engine
 from core.engine.job import Job
 from core.engine.planning import make_plan
+from core.engine.tools import RunnerOptions
+from core.engine.warm import warm_on_start
 from core.errors import Malformed, Rejected, Transient
 from core.events import AlertChanged, LogLine, WindowFailed
 from core.operations import make_operation
@@ -18,7 +22,8 @@ from tests.fakes import Call, row_of
 
 KRAKEN = SeriesKey("spot_instruments", "kraken")
 SPOT = SeriesKey("exchange_metadata", "spot")
-HOUR, DAY = 3_600, 86_400
+DAY = 86_400
+FRESH = RunnerOptions().listing_ttl
 
 
 def listed(name: str, symbol: str = "", **fields: Any) -> Instrument:
@@ -81,7 +86,7 @@ async def test_a_list_is_asked_for_when_it_is_not_fresh(kit: Kit) -> None:
     assert said(kit)[-1] == "still fresh: spot_instruments/kraken, spot_instruments/coinbase; --full_refresh asks again"
     forced = await lists(kit, "spot_instruments", market="kraken", full_refresh=True)
     assert (forced.counters.metadata_requests, forced.counters.rows_unchanged) == (1, 2)
-    await kit.clock.sleep(HOUR)
+    await kit.clock.sleep(FRESH)
     later = await lists(kit, "spot_instruments", market="kraken")
     assert (later.counters.metadata_requests, later.counters.rows_unchanged) == (1, 2)
 
@@ -172,7 +177,7 @@ async def test_most_of_a_list_missing_is_a_fault_until_somebody_says_that_it_is_
     many = [listed(f"C{at}-USD") for at in range(30)]
     kit.source.listed = {"kraken": many}
     await lists(kit, "spot_instruments", market="kraken")
-    await kit.clock.sleep(HOUR)
+    await kit.clock.sleep(FRESH)
     kit.source.listed = {"kraken": many[:10]}
     job = await lists(kit, "spot_instruments", market="kraken")
     assert job.state == "failed"
@@ -195,14 +200,14 @@ async def test_a_second_engine_needs_no_call_for_what_the_first_one_asked(kit: K
     again = await days(kit, listed("BTC-USD"), pair_limit=1)
     assert (again.counters.metadata_requests, again.counters.cache_hits) == (0, 2)
     assert asked(kit) == ["history BTC-USD"]
-    await kit.clock.sleep(HOUR)
+    await kit.clock.sleep(FRESH)
     assert (await days(kit, listed("BTC-USD"), pair_limit=1)).counters.metadata_requests == 2
 
 
 async def test_the_cache_is_no_longer_fresh_than_the_store(kit: Kit) -> None:
     await days(kit, listed("BTC-USD"), pair_limit=1)
     kit.make_tools()
-    await kit.clock.sleep(HOUR - 10)
+    await kit.clock.sleep(FRESH - 10)
     assert (await days(kit, listed("BTC-USD"), pair_limit=1)).counters.metadata_requests == 0
     await kit.clock.sleep(20)
     assert (await days(kit, listed("BTC-USD"), pair_limit=1)).counters.metadata_requests == 2
@@ -241,13 +246,134 @@ async def test_while_the_vendor_is_away_an_old_list_is_used_and_said_to_be_old(k
     await days(kit, listed("BTC-USD"), pair_limit=1)
     for cache in (kit.tools.cache, kit.empty_cache()):
         kit.tools = replace(kit.tools, cache=cache)
-        await kit.clock.sleep(2 * HOUR)
+        await kit.clock.sleep(FRESH)
         kit.source.script = lists_are_away
         job = await days(kit, listed("BTC-USD"), pair_limit=1)
         assert (job.state, job.errors) == ("complete", [])
         assert any("spot_instruments/kraken: the vendor does not answer" in text for text in said(kit))
     await kit.clock.sleep(8 * 86_400)
     assert (await days(kit, listed("BTC-USD"), pair_limit=1)).state == "failed"
+
+
+# --- lists that are used while they are asked for anew, lists that are refused
+
+REFRESHED_FOR = 3_600.0
+
+
+async def long_after(kit: Kit, **options: Any) -> None:
+    """A stored and cached list that was over a moment ago."""
+    kit.make_tools(revalidate_for=REFRESHED_FOR, **options)
+    await days(kit, listed("BTC-USD"), pair_limit=1)
+    await kit.clock.sleep(FRESH)
+    kit.source.log.clear()
+
+
+async def test_a_job_uses_old_lists_at_once_and_ends_after_their_refresh(kit: Kit) -> None:
+    await long_after(kit)
+    kit.source.latency = lambda: 100.0
+    job = await days(kit, listed("BTC-USD"), listed("ETH-USD"), instrument="BTC-USD")
+    assert (job.state, job.counters.metadata_requests, job.counters.requests) == ("complete", 1, 1)
+    assert sorted(calls(kit)) == ["history BTC-USD", "spot_instruments"]
+    assert kit.source.most_in_flight == 2
+    assert "spot_instruments/kraken: the list of 20.0 h ago is used while it is asked for anew" in said(kit)
+    assert await kit.query("SELECT run_id FROM metadata_change") == [(job.run_id,)]
+    later = await days(kit, listed("BTC-USD"), listed("ETH-USD"), instrument="ETH-USD")
+    assert (later.state, later.counters.metadata_requests) == ("complete", 0)
+
+
+async def test_jobs_side_by_side_refresh_a_list_once(kit: Kit) -> None:
+    await long_after(kit)
+    operation = make_operation({"data_type": "spot_ohlcv", "market": "kraken", "pair_limit": 1})
+    async with Engine("e", kit.tools) as engine:
+        jobs = [engine.submit(msgspec.structs.replace(operation, interval=one)) for one in ("1d", "1h", "1m")]
+        for job in jobs:
+            await engine.wait(job)
+    assert [job.state for job in jobs] == ["complete"] * 3
+    lists_asked = [call for call in calls(kit) if "history" not in call]
+    assert sorted(lists_asked) == ["asset_metadata", "spot_instruments"]
+    assert sum(job.counters.metadata_requests for job in jobs) == 2
+    assert sum(job.counters.requests for job in jobs) == len(kit.source.history_calls())
+
+
+async def test_what_has_to_be_fresh_is_waited_for(kit: Kit) -> None:
+    await long_after(kit)
+    new = [listed("BTC-USD"), listed("ETH-USD")]
+    job = await days(kit, *new, instrument="ETH-USD", full_refresh=True, yes=True)
+    assert (job.state, job.counters.metadata_requests) == ("complete", 1)
+    assert not any("is used" in text for text in said(kit))
+
+
+async def test_a_refresh_that_fails_costs_a_warning(kit: Kit) -> None:
+    await long_after(kit)
+    kit.source.script = lambda call: None if call.what == "history" else Rejected("gone")
+    job = await days(kit, listed("BTC-USD"), instrument="BTC-USD")
+    assert (job.state, job.errors, job.counters.metadata_requests) == ("complete", [], 1)
+    assert "spot_instruments/kraken could not be refreshed: gone" in said(kit)
+
+
+async def test_a_job_that_is_cancelled_leaves_no_refresh_behind(kit: Kit) -> None:
+    await long_after(kit)
+    kit.source.latency = lambda: 1e6
+    operation = make_operation({"data_type": "spot_ohlcv", "market": "kraken", "instrument": "BTC-USD"})
+    async with Engine("e", kit.tools) as engine:
+        job = engine.submit(operation)
+        await kit.clock.sleep(10)
+        await engine.cancel_all()
+    assert (job.state, [task.done() for task in job.refreshes]) == ("cancelled", [True])
+    assert job.counters.metadata_requests + job.counters.requests == len(kit.source.log)
+
+
+def without_nowhere(call: Call) -> Rejected | None:
+    return Rejected("HTTP 404: no such market") if call.key and call.key.market == "nowhere" else None
+
+
+async def test_a_refused_list_is_asked_for_once_by_a_hundred_jobs(kit: Kit) -> None:
+    kit.source.script = without_nowhere
+    jobs = [await days(kit, listed("BTC-USD"), market="nowhere", pair_limit=1) for _ in range(100)]
+    assert [call for call in calls(kit) if call == "spot_instruments"] == ["spot_instruments"]
+    assert jobs[0].errors == ["--market HTTP 404: no such market"]
+    assert jobs[99].errors == ["--market HTTP 404: no such market (so the vendor said 0 s ago)"]
+    assert {job.state for job in jobs} == {"failed"}
+    assert kit.tools.cache.kinds["spot_instruments"].refused == 99
+    assert (jobs[99].counters.metadata_requests, jobs[99].counters.cache_hits) == (0, 1)
+    await kit.clock.sleep(300)
+    assert (await days(kit, listed("BTC-USD"), market="nowhere", pair_limit=1)).counters.metadata_requests == 1
+
+
+async def test_a_refused_list_that_is_there_after_all_is_used(kit: Kit) -> None:
+    kit.source.script = without_nowhere
+    await days(kit, listed("BTC-USD"), market="nowhere", pair_limit=1)
+    kit.source.script = lambda _call: None
+    await lists(kit, "spot_instruments", market="nowhere")
+    assert (await days(kit, market="nowhere", pair_limit=1)).state == "complete"
+
+
+@pytest.mark.parametrize("how", [{"enable_caching": False}, {}], ids=["without caching", "set to nothing"])
+async def test_refusals_need_not_be_remembered(kit: Kit, how: dict[str, Any]) -> None:
+    kit.make_tools(refused_for=300.0 if how else 0.0)
+    kit.source.script = without_nowhere
+    for _ in range(3):
+        assert (await days(kit, market="nowhere", pair_limit=1, **how)).counters.metadata_requests == 1
+
+
+async def test_an_engine_that_is_warmed_says_so(kit: Kit) -> None:
+    kit.source.listed = {"kraken": [listed("BTC-USD")]}
+    async with Engine("e", kit.tools) as engine:
+        await warm_on_start(engine)
+        called = len(kit.source.log)
+        await warm_on_start(engine)
+    assert len(kit.source.log) == called == 9
+    told = [event.text for event in kit.said(LogLine) if event.source == "cache"]
+    assert told == [f"the cache is warm: 9 lists, {calls} for them" for calls in ("9 calls", "0 calls")]
+    assert (await days(kit, listed("BTC-USD"), pair_limit=1)).counters.metadata_requests == 0
+
+
+async def test_warming_that_fails_is_said_and_harms_nobody(kit: Kit) -> None:
+    kit.source.script = lambda _call: Rejected("no")
+    async with Engine("e", kit.tools) as engine:
+        await warm_on_start(engine)
+    told = [event.text for event in kit.said(LogLine) if event.source == "cache"]
+    assert told == ["the cache could not be warmed: not all lists are there, see the jobs"]
 
 
 async def test_only_planning_leaves_nothing_behind(kit: Kit) -> None:
@@ -264,7 +390,7 @@ async def test_only_planning_leaves_nothing_behind(kit: Kit) -> None:
 
 async def test_a_selection_notices_what_changed(kit: Kit) -> None:
     await days(kit, listed("BTC-USD"), pair_limit=1)
-    await kit.clock.sleep(HOUR)
+    await kit.clock.sleep(FRESH)
     job = await days(kit, listed("BTC-USD"), listed("ETH-USD"), pair_limit=1)
     assert await kit.query("SELECT change, entity, run_id FROM metadata_change") == [("listed", "ETH-USD", job.run_id)]
     assert "spot_instruments/kraken: 1 listed; see: tapewatch changes" in said(kit)
@@ -309,6 +435,21 @@ async def test_a_delisted_instrument_gets_a_last_sweep_and_costs_nothing_after_t
     full = {"instrument": "OLD-USD", "start": "2025-01-01", "end": "2030-01-01"}
     job = await days(kit, listed("BTC-USD"), dead, **full)
     assert (job.state, asked(kit)) == ("complete", [])
+
+
+@pytest.mark.parametrize("how", ["retired", "missing"])
+async def test_the_end_of_an_instrument_that_is_followed_is_told_until_the_next_list(kit: Kit, how: str) -> None:
+    never = listed("NEVER-USD")
+    await days(kit, listed("BTC-USD"), listed("OLD-USD"), never, instrument="BTC-USD,OLD-USD")
+    await kit.clock.sleep(DAY)
+    ended = [listed("OLD-USD", status="RETIRED")] if how == "retired" else []
+    gone = [listed("BTC-USD"), *ended, listed("NEVER-USD", status="RETIRED")]
+    for expected in ("firing", "resolved", "resolved"):
+        await days(kit, *gone, instrument="BTC-USD", enable_caching=False)
+        told = [event for event in kit.said(AlertChanged) if event.rule == "instrument_retired"]
+        assert {event.source for event in told} == {"spot_instruments/kraken/OLD-USD"}
+        assert (told[-1].state, told[-1].level) == (expected, "INFO")
+        await kit.clock.sleep(DAY)
 
 
 async def test_a_dead_instrument_that_was_never_stored_is_left_alone(kit: Kit) -> None:

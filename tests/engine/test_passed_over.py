@@ -84,6 +84,7 @@ async def test_a_bar_that_is_gone_is_not_waited_for_for_ever(kit: Kit) -> None:
 
 @pytest.mark.parametrize("groups", [NARROW, WIDE])
 async def test_the_last_sweep_of_a_dead_instrument_is_the_last_whatever_it_leaves_out(kit: Kit, groups: str) -> None:
+    kit.make_tools(listing_ttl=3_600.0)
     listing(kit, NOW - 86_400)
     everything = ask(start=None, end=None, groups=NARROW)
     await kit.run(everything)
@@ -136,6 +137,7 @@ async def test_a_narrow_read_leaves_what_it_did_not_ask_for_as_young_as_it_was(k
     assert (await kit.run(ask(start=start, end=end, groups=NARROW))).counters.requests == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(8))
 async def test_no_late_revision_is_missed_whatever_answers_leave_out(kit: Kit, case: int, seed: int) -> None:
     """Bars change up to 90 minutes late; runs are wide and narrow, side by side, killed, and badly answered."""

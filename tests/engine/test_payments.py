@@ -46,6 +46,7 @@ async def published(kit: SandboxKit, market: str, instrument: str, at: int) -> f
     return float(page.rows[0].close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", [EIGHT_HOURS, ONE_HOUR], ids=["8h", "1h"])
 async def test_one_payment_an_interval_from_minutes_where_there_are_any_else_from_hours(
     kit: SandboxKit, contract: tuple[str, str, int]

@@ -159,13 +159,15 @@ class Bench:
         async with self.permits.one(max_wait, say):
             self.sent.append(self.clock.monotonic())
             await self.clock.sleep(seconds)
+            self.permits.observe({})
 
 
 async def test_connections_are_a_bound() -> None:
     bench = Bench(connections=2)
     await asyncio.gather(*(bench.call(10) for _ in range(5)))
     starts = [round(at - bench.sent[0], 1) for at in bench.sent]
-    assert starts == pytest.approx([0, 0, 10, 10, 20], abs=3)
+    # Until the first answer nobody knows what the limits are.
+    assert starts == pytest.approx([0, 10, 10, 20, 20], abs=3)
     assert bench.quota.in_flight == 0
 
 
@@ -186,7 +188,7 @@ async def test_a_permit_is_given_back_whatever_happens() -> None:
 async def test_waits_are_said_and_unsaid() -> None:
     bench = Bench()
     heard: list[str] = []
-    bench.quota.pause(5, bench.clock.wall())
+    bench.permits.ledger.pause(5)
     started = bench.clock.monotonic()
     await bench.call(say=heard.append)
     assert bench.sent[0] - started >= 5
@@ -197,7 +199,7 @@ async def test_waits_are_said_and_unsaid() -> None:
 
 async def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
     bench = Bench()
-    bench.quota.pause(100, bench.clock.wall())
+    bench.permits.ledger.pause(100)
     with pytest.raises(QuotaExhausted, match="resets in 100 s"):
         await bench.call(max_wait=99)
     assert bench.sent == []

@@ -4,13 +4,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from email.utils import formatdate
 
 import pytest
 
-from core.engine.ledger import BATCH, SharedLedger
+from core.engine.ledger import BATCH, Ledger, OwnBook
 from core.engine.permits import Permits
-from core.errors import QuotaExhausted, StoreUnavailable
-from core.ledger import Account, Grant, Report
+from core.errors import LedgerAway, QuotaExhausted, StoreUnavailable
+from core.ledger import ASK_SECONDS, Account, Grant, Report
 from core.limits import Quota
 from tests.fakes import VirtualClock
 
@@ -37,6 +38,7 @@ class Vendor:
             "X-RateLimit-Limit": self._all(self.limits),
             "X-RateLimit-Remaining-All": self._all(left),
             "X-RateLimit-Reset-All": self._all(resets),
+            "Date": formatdate(now, usegmt=True),
         }
 
     @property
@@ -56,13 +58,13 @@ class Vendor:
 
 
 class SharedBook:
-    """The account, each exchange with its way there and back; `away` says that it cannot be reached."""
+    """The account, each exchange with its way there and back; `away` is why it cannot be reached."""
 
     def __init__(self, clock: VirtualClock, delay: Callable[[], float] = lambda: 0.002) -> None:
         self.account = Account()
         self.clock = clock
         self.delay = delay
-        self.away = False
+        self.away: StoreUnavailable | None = None
         self.exchanges = 0
 
     def of(self, name: str) -> "BookOf":
@@ -80,7 +82,7 @@ class BookOf:
         shared = self._shared
         await shared.clock.sleep(shared.delay())
         if shared.away:
-            raise StoreUnavailable("the database is away")
+            raise shared.away
         shared.exchanges += 1
         # Its clock is not ours either.
         grant = shared.account.exchange(self._name, report, wanted, shared.clock.wall() + 7.3)
@@ -94,7 +96,7 @@ class Member:
     def __init__(self, name: str, book: SharedBook, vendor: Vendor, latency: Callable[[], float]) -> None:
         clock = vendor.clock
         self.quota = Quota()
-        self.ledger = SharedLedger(self.quota, book.of(name), clock, clock.wall)
+        self.ledger = Ledger(self.quota, book.of(name), clock, clock.wall)
         self.permits = Permits(self.quota, 16, clock, clock.wall, self.ledger)
         self.said: list[str] = []
         self._vendor = vendor
@@ -106,7 +108,7 @@ class Member:
             headers = self._vendor.call()
             await self._vendor.clock.sleep(self._latency())
             if not is_lost:
-                self.ledger.observe(headers)
+                self.permits.observe(headers)
 
     async def work(self, calls: int, chance: random.Random) -> None:
         """Bursts and quiet times, by some workers."""
@@ -127,6 +129,7 @@ async def clock() -> VirtualClock:
     return VirtualClock(START)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "calls"),
     [({1: 20, 60: 300}, 400), ({1: 5}, 80), ({60: 40}, 80), ({1: 600}, 800)],
@@ -192,6 +195,22 @@ async def test_an_engine_that_was_paused_does_not_send_what_it_had_claimed(clock
     assert vendor.calls == 50
 
 
+async def test_an_engine_whose_machine_slept_does_not_send_what_it_had_claimed(clock: VirtualClock) -> None:
+    """Monotonic time has stood still; other hosts have used up what was left meanwhile."""
+    vendor, book = Vendor(clock, {3_600: 50}), SharedBook(clock)
+    one, two = (Member(name, book, vendor, lambda: 0.02) for name in ("one", "two"))
+    await one.call()
+    await one.call()
+    await one.call()
+    assert book.account.claims["one"].calls > 10
+    clock.set_wall(clock.wall() + 60)
+    await asyncio.gather(*(two.call() for _ in range(47)))
+    await two.ledger.close()
+    with pytest.raises(QuotaExhausted, match="hour limit is used up"):
+        await one.call(max_wait=10)
+    assert vendor.calls == 50
+
+
 async def test_who_waits_says_for_which_limit(clock: VirtualClock) -> None:
     vendor, book = Vendor(clock, {60: 2}), SharedBook(clock)
     member = Member("one", book, vendor, lambda: 0.02)
@@ -221,11 +240,11 @@ async def test_while_the_ledger_is_away_nothing_is_sent_and_nothing_is_forgotten
     vendor, book = Vendor(clock, {60: 5}), SharedBook(clock)
     member = Member("one", book, vendor, lambda: 0.02)
     await member.call()
-    book.away = True
+    book.away = StoreUnavailable("the database is away")
     with pytest.raises(StoreUnavailable):
         await member.call()
     await member.ledger.close()
-    book.away = False
+    book.away = None
     assert vendor.calls == 1
     await member.call()
     await member.ledger.close()
@@ -242,3 +261,57 @@ async def test_the_display_shows_what_is_left_for_everybody(clock: VirtualClock)
     await two.call()
     assert two.quota.left("minute") == 100 - 11
     assert 0 < two.quota.limits[60].resets_at - clock.wall() <= 61
+
+
+async def test_while_only_the_ledger_is_away_a_call_waits_for_it_and_says_so(clock: VirtualClock) -> None:
+    vendor, book = Vendor(clock, {60: 5}), SharedBook(clock)
+    member = Member("one", book, vendor, lambda: 0.02)
+    await member.call()
+    book.away = LedgerAway("the ledger is away")
+    asyncio.get_running_loop().call_later(20, setattr, book, "away", None)
+    before = clock.monotonic()
+    await member.call(max_wait=60)
+    assert 20 <= clock.monotonic() - before <= 22
+    assert [member.said[0], member.said[-1]] == ["the ledger is away", ""]
+    await member.ledger.close()
+    assert (vendor.calls, book.account.lost) == (2, [])
+
+
+async def test_nobody_waits_for_a_ledger_longer_than_for_a_limit(clock: VirtualClock) -> None:
+    vendor, book = Vendor(clock, {60: 5}), SharedBook(clock)
+    member = Member("one", book, vendor, lambda: 0.02)
+    book.away = LedgerAway("the ledger is away")
+    before = clock.monotonic()
+    with pytest.raises(QuotaExhausted, match="the ledger is away"):
+        await member.call(max_wait=30)
+    assert 30 <= clock.monotonic() - before <= 32
+    assert vendor.calls == 0
+
+
+async def test_what_the_account_knows_is_learned_without_a_call(clock: VirtualClock) -> None:
+    vendor, book = Vendor(clock, {60: 100}), SharedBook(clock)
+    one, two, three = (Member(name, book, vendor, lambda: 0.02) for name in ("one", "two", "three"))
+    assert await one.ledger.learn(60, one.said.append, asks=True)
+    assert not await two.ledger.learn(60, two.said.append, asks=True), "it has just been asked"
+    await one.call()
+    await one.ledger.close()
+    assert not await three.ledger.learn(60, three.said.append, asks=True)
+    assert three.quota.left("minute") == 99
+    assert not any(claim.calls for claim in book.account.claims.values())
+
+
+async def test_who_counts_alone_asks_for_the_limits_once_an_hour(clock: VirtualClock) -> None:
+    ledger = Ledger(Quota(), OwnBook(clock.wall), clock, clock.wall)
+
+    async def learn(*, asks: bool = True) -> bool:
+        return await ledger.learn(60, lambda _: None, asks=asks)
+
+    assert [await learn(asks=False), await learn(), await learn()] == [False, True, False]
+    await clock.sleep(ASK_SECONDS)
+    assert await learn()
+    await clock.sleep(ASK_SECONDS)
+    await ledger.ask()
+    assert ledger.take()
+    ledger.observe(Vendor(clock, {60: 100}).call())
+    ledger.ended()
+    assert not await learn()

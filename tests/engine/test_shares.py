@@ -8,6 +8,7 @@ import pytest
 from engine_kit import NOW, Kit, ask
 
 from core.datasets import SeriesKey
+from core.engine.commands import Commands
 from core.engine.engine import Engine
 from core.engine.job import Job
 from core.events import JobChanged
@@ -118,6 +119,7 @@ async def test_who_waits_says_for_whom_and_plans_anew(sides: Sides) -> None:
     assert second.windows_done == second.windows_total == 0
 
 
+@pytest.mark.slow
 async def test_what_is_free_comes_first(sides: Sides) -> None:
     one, two = await sides.engine("one"), await sides.engine("two")
     one.source.latency = lambda: 30.0
@@ -130,6 +132,7 @@ async def test_what_is_free_comes_first(sides: Sides) -> None:
     assert len(asked(one, two)) == 2
 
 
+@pytest.mark.slow
 async def test_a_lease_lost_in_the_middle_leads_to_another_share(sides: Sides) -> None:
     """Another engine takes the series over while one is paused; what it bought is refused, and nothing is lost."""
     one, two = await sides.engine("one"), await sides.engine("two")
@@ -162,12 +165,13 @@ async def test_what_was_lost_is_not_asked_for_any_more(sides: Sides) -> None:
     run_sql(sides.url, "UPDATE tapewatch.lease SET owner = 'thief', epoch = epoch + 1, until = 1e12")
     await one.until(lambda: "for 1 series of thief" in one.waited())
     assert len(asked(one)) == 1
-    await one.engine.handle("cancel", {"job": job.id})
+    await Commands(one.engine).handle("cancel", {"job": job.id})
     await one.engine.wait(job)
     assert job.state == "cancelled"
     assert sides.bars() == 0
 
 
+@pytest.mark.slow
 async def test_a_job_that_waits_for_others_can_be_cancelled(sides: Sides) -> None:
     one, two = await sides.engine("one"), await sides.engine("two")
     one.source.latency = lambda: 60.0
@@ -175,7 +179,7 @@ async def test_a_job_that_waits_for_others_can_be_cancelled(sides: Sides) -> Non
     await one.until(lambda: bool(asked(one)))
     second = two.engine.submit(ask())
     await two.until(lambda: WAITS.format("one") in two.waited())
-    await two.engine.handle("cancel", {"job": second.id})
+    await Commands(two.engine).handle("cancel", {"job": second.id})
     await two.engine.wait(second)
     assert (second.state, second.waiting, asked(two)) == ("cancelled", "", [])
     assert (await first).state == "complete"
@@ -183,6 +187,7 @@ async def test_a_job_that_waits_for_others_can_be_cancelled(sides: Sides) -> Non
     assert owners == []
 
 
+@pytest.mark.slow
 async def test_a_job_that_waits_for_others_can_be_held_and_resumed(sides: Sides) -> None:
     one, two = await sides.engine("one"), await sides.engine("two")
     one.source.script = lambda call: RuntimeError("ends without having asked") if call.number == 1 else None
@@ -191,11 +196,11 @@ async def test_a_job_that_waits_for_others_can_be_held_and_resumed(sides: Sides)
     await one.until(lambda: bool(asked(one)))
     second = two.engine.submit(ask())
     await two.until(lambda: WAITS.format("one") in two.waited())
-    await two.engine.handle("hold", {"job": second.id})
+    await Commands(two.engine).handle("hold", {"job": second.id})
     assert (await first).state == "failed"
     await two.until(lambda: second.state == "held")
     assert asked(two) == []
-    await two.engine.handle("resume", {"job": second.id})
+    await Commands(two.engine).handle("resume", {"job": second.id})
     await two.engine.wait(second)
     assert (second.state, second.counters.requests) == ("complete", 1)
 

@@ -141,6 +141,7 @@ async def test_faults_that_pass_are_tried_again(kit: Kit) -> None:
     assert (verdict.bars, verdict.requests, verdict.retries, verdict.errors) == (60, 1, 2, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [Transient("lost"), Malformed("no JSON", "unparsable"), Rejected("no such name")])
 async def test_a_window_that_cannot_be_compared_is_an_error_of_its_series(kit: Kit, error: Exception) -> None:
     await kit.run(ask(instrument="BTC-USD,ETH-USD", **LONG))
@@ -163,7 +164,7 @@ async def test_a_key_that_is_refused_ends_it(kit: Kit) -> None:
 
 
 async def test_limits_are_kept_and_a_long_wait_ends_it(kit: Kit) -> None:
-    kit.source.limits = {86_400: 9}
+    kit.source.limits = {86_400: 7}
     await kit.run(ask(**LONG, max_requests=100))
     verdict = await verify(kit, max_requests=100)
     assert isinstance(verdict.failure, QuotaExhausted)

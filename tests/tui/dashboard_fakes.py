@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from acting_fakes import schedules
+from archive_fakes_series import SeriesFakes
+from archive_fakes_watch import WatchFakes, silences
 from msgspec.structs import asdict
 
+from core.bus import Bus
 from core.errors import TapewatchError
 from core.events import (
     PROTOCOL,
     AlertChanged,
     AnyEvent,
-    Bus,
     CacheSample,
     EngineSample,
     GapFound,
@@ -20,6 +23,7 @@ from core.events import (
     JobChanged,
     LogLine,
     Message,
+    MonthUsage,
     QuotaSample,
     QuotaWindow,
     RetryScheduled,
@@ -27,6 +31,7 @@ from core.events import (
     WindowFailed,
 )
 from tui.app import Dashboard, DashboardOptions
+from tui.archive.series import StoredSeries
 from tui.client import Connect, EngineLink, Listener
 from tui.desk import Clock
 from tui.state import OtherJob
@@ -77,7 +82,12 @@ class FakeConnection:
             raise self._engine.gone
         if self._engine.refusal:
             raise TapewatchError(self._engine.refusal)
-        return None
+        if self._engine.held is not None:
+            await self._engine.held.wait()
+        reply = self._engine.replies.get(name)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     async def close(self) -> None:
         self.closed = True
@@ -100,6 +110,8 @@ class FakeEngine:
         self.trouble: Exception | None = None
         self.refusal = ""
         self.gone: Exception | None = None
+        self.replies: dict[str, object] = {}
+        self.held: asyncio.Event | None = None
         self.commands: list[tuple[str, dict[str, object]]] = []
         self.connections: list[FakeConnection] = []
         self.bus.listen(self._tell)
@@ -131,7 +143,44 @@ class Bench:
     retry: asyncio.Event
 
 
-def bench(engine: FakeEngine | None = None, **options: Any) -> Bench:
+class FakeArchive(SeriesFakes, WatchFakes):
+    """A store of a few series; `trouble` is why it cannot be asked."""
+
+    def __init__(self) -> None:
+        self.kept_silences = silences()
+        self.journal = {}
+        self.stored = dict(stored_series())
+        self.trouble: Exception | None = None
+        self.asked: list[str] = []
+
+    def series(self) -> dict[str, StoredSeries]:
+        self._ask("series")
+        return self.stored
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.trouble is not None:
+            raise self.trouble
+
+
+def stored_series(count: int = 30) -> list[tuple[str, StoredSeries]]:
+    grains = {"1d": DAY, "1h": 3_600, "1m": 60}
+    pairs = ("BTC-USD", "ETH-USD", "SOL-USDT", "ADA-EUR", "XRP-USD")
+    found = []
+    for at in range(count):
+        types = ("spot_ohlcv", "futures_ohlcv", "futures_funding_rate", "indices_ohlcv", "futures_open_interest")
+        data_type, interval = types[at % 5], tuple(grains)[at // 10 % 3]
+        market, seconds = ("coinbase", "binance", "kraken")[at % 3], grains[interval]
+        last = (int(NOON) // seconds - 1 - at % 7) * seconds
+        stored = StoredSeries(
+            data_type=data_type, market=market, instrument=pairs[at % 5], interval=interval, seconds=seconds,
+            rows=1_000 * (at + 1), first_bar=last - 1_000 * (at + 1) * seconds, last_bar=last, gaps=at % 4,
+        )  # fmt: skip
+        found.append((f"{data_type}/{market}/{pairs[at % 5]}-{at}/{interval}", stored))
+    return found
+
+
+def bench(engine: FakeEngine | None = None, archive: Any = None, **options: Any) -> Bench:
     engine = engine or FakeEngine()
     retry = asyncio.Event()
 
@@ -146,6 +195,7 @@ def bench(engine: FakeEngine | None = None, **options: Any) -> Bench:
         engine.connect,
         DashboardOptions(**options),
         engine.time.clock(),
+        archive=archive or FakeArchive(),
         by_hand=True,
         link=link,
     )
@@ -225,13 +275,43 @@ def engine_sample(number: int = 0) -> EngineSample:
 def quota() -> QuotaSample:
     windows = (("second", 20, 17, 1), ("minute", 300, 214, 31), ("hour", 3_000, 1_640, 2_400),
                ("day", 7_500, 1_210, 43_200), ("month", 11_000, 430, 7 * DAY))  # fmt: skip
-    return QuotaSample(windows=tuple(QuotaWindow(name, limit, left, NOON + s) for name, limit, left, s in windows))
+    month = MonthUsage(9_204, 12_300, 12_000, budget_at=NOON + 6 * DAY, limit_at=NOON + 2 * DAY)
+    shown = tuple(QuotaWindow(name, limit, left, NOON + s) for name, limit, left, s in windows)
+    return QuotaSample(windows=shown, account="5e1f0c77 at vendor", month=month)
+
+
+LISTS = {
+    "spot_instruments": {"hits": 310, "misses": 22, "joined": 4, "stale_hits": 2},
+    "futures_instruments": {"hits": 120, "misses": 41, "refused": 1},
+    "assets": {"hits": 3, "misses": 1},
+}
 
 
 def caches(number: int = 1) -> list[CacheSample]:
     return [
-        CacheSample(tier="memory", hits=610 * number, misses=390 * number, entries=812, bytes=34 << 20, evictions=17),
-        CacheSample(tier="disk", hits=300 * number, misses=90 * number, entries=20_412, bytes=4_300 << 20, evictions=0),
+        CacheSample(
+            tier="memory",
+            hits=610 * number,
+            misses=390 * number,
+            entries=812,
+            bytes=34 << 20,
+            evictions=17,
+            latency_p50=0.00002,
+            latency_p99=0.0004,
+            kinds=LISTS,
+        ),
+        CacheSample(
+            tier="disk",
+            hits=300 * number,
+            misses=90 * number,
+            entries=20_412,
+            bytes=4_300 << 20,
+            evictions=0,
+            errors=3,
+            is_away=True,
+            latency_p50=0.0011,
+            latency_p99=0.021,
+        ),
     ]
 
 
@@ -272,3 +352,4 @@ def work_a_while(engine: FakeEngine) -> None:
                  cause="absent from the vendor's answer"),
         LogLine(level="warning", text="clock skew of 1.2 s to the server", source="engine"),
     )  # fmt: skip
+    engine.publish(*schedules())

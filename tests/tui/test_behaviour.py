@@ -2,18 +2,26 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from dashboard_fakes import Bench, FakeEngine, bench, hello, job, make_busy, series_of
+from rich.console import RenderableType
 from textual.binding import Binding
+from textual.events import Key
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Input
 
 from core.errors import ConfigError, EngineUnreachable
-from core.events import LogLine, Snapshot
+from core.events import PROTOCOL, LogLine, Rang, Snapshot
 from tui import actions
 from tui.app import Dashboard, DashboardOptions, run_dashboard
+from tui.screens.compare import CompareScreen
 from tui.screens.live import LiveScreen
-from tui.screens.modals import Picker, Question, Reader
+from tui.screens.modals import Picker, Question
+from tui.screens.registry import SCREENS
+from tui.screens.stored import StoredScreen
 from tui.widgets.pane import Pane
 
 
@@ -69,12 +77,27 @@ async def driving(
         yield driver
 
 
+async def test_it_rings_when_a_channel_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[Dashboard] = []
+
+    def ring(app: Dashboard) -> None:
+        rung.append(app)
+
+    monkeypatch.setattr(Dashboard, "bell", ring)
+    async with driving() as at:
+        at.app.heard(LogLine(level="error", text="quiet"))
+        assert rung == []
+        at.app.heard(Rang(channel="bell", level="ERROR", text="ERROR fired: memory, host"))
+        assert rung == [at.app]
+
+
 async def test_jobs_are_listed_by_urgency() -> None:
     async with driving() as at:
         assert at.ids()[:2] == ["j-0004", "j-0003"]
         assert "Jobs 16" in at.lines()[0]
 
 
+@pytest.mark.slow
 async def test_the_cursor_follows_its_key_through_sort_and_removal() -> None:
     async with driving() as at:
         await at.press("j", "j", "down")
@@ -105,6 +128,7 @@ def _snapshot_without(engine: FakeEngine, gone: str) -> Snapshot:
     return Snapshot(events=kept)
 
 
+@pytest.mark.slow
 async def test_filter_is_live_and_esc_clears_it() -> None:
     async with driving() as at:
         await at.press("slash", *"state:run")
@@ -117,6 +141,27 @@ async def test_filter_is_live_and_esc_clears_it() -> None:
         assert len(at.ids()) == 16
 
 
+@pytest.mark.parametrize(
+    ("keys", "typed"),
+    [
+        (("slash", *"pr"), "pr"),
+        (("2", "slash", *"pr"), "pr"),
+        (("4", "a", *"pr"), "pr"),
+        (("s", *"rows"), "rows"),
+        (("colon", *"pr"), "pr"),
+    ],
+)
+async def test_keys_that_come_at_once_are_for_what_the_first_of_them_opens(keys: tuple[str, ...], typed: str) -> None:
+    """`p` holds a job, and `r` retries one."""
+    async with driving() as at:
+        for key in keys:
+            at.app.post_message(Key(key, key if len(key) == 1 else {"slash": "/", "colon": ":"}[key]))
+        await at.settle()
+        await at.settle()
+        assert at.app.screen.query_one("Input:focus", Input).value == typed
+        assert at.engine.commands == []
+
+
 async def test_a_wrong_filter_says_so_and_keeps_the_last_good_one() -> None:
     async with driving() as at:
         await at.press("slash")
@@ -127,6 +172,7 @@ async def test_a_wrong_filter_says_so_and_keeps_the_last_good_one() -> None:
         assert len(at.ids()) == 4
 
 
+@pytest.mark.slow
 async def test_drill_down_and_back() -> None:
     engine = make_busy(FakeEngine())
     async with driving(engine) as at:
@@ -136,7 +182,7 @@ async def test_drill_down_and_back() -> None:
         assert any("kraken/SOL-USDT" in line for line in at.lines("series"))
         engine.publish(*(item for item in series_of("j-0001", 1)))
         await at.press("slash", *"kraken", "enter", "enter")
-        assert isinstance(at.app.screen, Reader)
+        assert at.screen.kind == actions.JOB_SERIES
         await at.press("escape")
         await at.press("escape")
         assert at.screen.kind == actions.JOB
@@ -162,6 +208,7 @@ async def test_pause_freezes_rows_while_the_header_goes_on() -> None:
         assert "PAUSED" not in at.header
 
 
+@pytest.mark.slow
 async def test_cancel_asks_first_and_names_the_job() -> None:
     async with driving() as at:
         at.pane().select("j-0005")
@@ -174,6 +221,14 @@ async def test_cancel_asks_first_and_names_the_job() -> None:
         assert at.engine.commands == []
         await at.press("x", "y")
         assert at.engine.commands == [("cancel", {"job": "j-0005"})]
+
+
+async def test_a_job_that_has_ended_is_not_cancelled_or_held() -> None:
+    async with driving() as at:
+        at.pane().select("j-0004")
+        await at.press("x", "p")
+        assert at.toasts() == ["j-0004 has ended: failed"] * 2
+        assert at.engine.commands == []
 
 
 async def test_the_command_goes_to_the_job_that_was_asked_about() -> None:
@@ -242,6 +297,7 @@ async def test_an_engine_that_is_gone_before_it_answers_has_stopped() -> None:
         assert at.app.engine_stopped
 
 
+@pytest.mark.slow
 async def test_an_engine_that_refuses_to_stop_keeps_us_here() -> None:
     async with driving() as at:
         at.engine.refusal = "a backup is being written"
@@ -264,20 +320,32 @@ async def test_q_without_jobs(owned: bool, asks: bool) -> None:
 async def test_quitting_at_once_works_even_before_a_question(key: str) -> None:
     async with driving() as at:
         if key == "ctrl+c":
+            at.pane().select("j-0005")
             await at.press("x")
+            assert isinstance(at.app.screen, Question)
         await at.pilot.press(key)
         assert at.app.return_value == 0
 
 
+@pytest.mark.slow
 async def test_the_screens_by_number_and_help() -> None:
     async with driving() as at:
-        for key, kind in (("3", "alerts"), ("4", "log"), ("2", "job"), ("question_mark", "help"), ("1", "overview")):
+        for key, kind in (
+            ("4", "alerts"),
+            ("7", "system"),
+            ("2", "jobs"),
+            ("3", "data"),
+            ("5", "cache"),
+            ("question_mark", "help"),
+            ("1", "overview"),
+        ):
             await at.press(key)
             assert at.screen.kind == kind
-        await at.press("4", "q")
+        await at.press("7", "q")
         assert at.screen.kind == "overview"
 
 
+@pytest.mark.slow
 async def test_help_and_palette_show_every_action() -> None:
     async with driving(size=(120, 60)) as at:
         await at.press("question_mark")
@@ -286,16 +354,22 @@ async def test_help_and_palette_show_every_action() -> None:
             assert action.title[:30] in words, action.id
         await at.press("escape", "ctrl+p", *"maximise", "enter")
         assert at.screen.has_class("-max")
-        assert at.pane().size.height == 58
+        assert at.pane().size.height == 57
         await at.press("escape")
         assert not at.screen.has_class("-max")
 
 
 def test_bindings_have_unique_ids_and_keys() -> None:
     made = [binding for binding in actions.bindings() if isinstance(binding, Binding)]
-    assert len({binding.id for binding in made}) == len({binding.key for binding in made}) == len(made)
+    assert len({binding.id for binding in made}) == len(made)
+    for screen in (*actions.TABS, actions.JOB, actions.HELP):
+        here = [action.keys for action in actions.ACTIONS if action.keys and action.works_on(screen)]
+        keys = ",".join(here).split(",")
+        assert len(keys) == len(set(keys)), screen
     for action in actions.ACTIONS:
-        assert hasattr(Dashboard, f"action_{action.does.partition('(')[0]}")
+        where, _, name = action.does.partition("(")[0].rpartition(".")
+        owners = [*SCREENS.values(), StoredScreen, CompareScreen] if where == "screen" else [Dashboard]
+        assert any(hasattr(owner, f"action_{name}") for owner in owners), action.id
 
 
 async def test_tab_walks_through_visible_panes_only() -> None:
@@ -304,14 +378,15 @@ async def test_tab_walks_through_visible_panes_only() -> None:
         for _ in range(5):
             seen.append(at.screen.pane.id)
             await at.press("tab")
-        assert seen == ["jobs", "alerts", "quota", "engine", "log"]
+        assert seen == ["jobs", "alerts", "types", "quota", "log"]
         assert at.screen.pane.id == "jobs"
 
 
+@pytest.mark.slow
 async def test_the_log_follows_until_the_reader_moves_up() -> None:
     engine = make_busy(FakeEngine())
     async with driving(engine) as at:
-        await at.press("4")
+        await at.press("7")
         assert "follow" in at.lines("all_log")[0]
         await at.press("up")
         held = at.pane("all_log").cursor
@@ -341,7 +416,7 @@ async def test_refresh_rate() -> None:
 
 async def test_sort_is_refused_where_there_is_none() -> None:
     async with driving() as at:
-        await at.press("4", "S", "s")
+        await at.press("7", "S", "s")
         assert not isinstance(at.app.screen, Picker)
 
 
@@ -377,7 +452,7 @@ async def test_another_protocol_is_named_with_both_versions() -> None:
     async with driving(engine) as at:
         words = "\n".join(at.lines())
         assert "speaks protocol 7" in words
-        assert "this dashboard 1" in words
+        assert f"this dashboard {PROTOCOL}" in words
 
 
 async def test_what_connect_says_is_shown_after_three_seconds() -> None:
@@ -412,6 +487,35 @@ async def test_only_changed_lines_are_painted() -> None:
         assert at.pane().painted_lines == before["jobs"] + 1
 
 
+async def test_the_clock_goes_on_each_second_and_ages_every_other_one() -> None:
+    async with driving() as at:
+        header, view = at.header, at.pane().view
+        at.time.advance(1)
+        at.app.beat()
+        assert at.header != header
+        assert at.pane().view is view
+        at.time.advance(1)
+        at.app.beat()
+        assert at.pane().view is not view
+        await at.press("q")
+        behind = at.app.screen_stack[-2]
+        assert isinstance(behind, LiveScreen)
+        header = behind.header.text_lines()[0]
+        at.time.advance(1)
+        at.app.beat()
+        assert behind.header.text_lines()[0] != header, "it goes on behind a question"
+
+
+async def test_only_the_header_that_is_seen_is_drawn() -> None:
+    async with driving() as at:
+        overview = at.screen.header
+        await at.press("2")
+        header = overview.text_lines()
+        at.time.advance(5)
+        at.app.beat()
+        assert overview.text_lines() == header != at.screen.header.text_lines()
+
+
 async def test_nothing_hidden_is_drawn() -> None:
     async with driving(size=(80, 24)) as at:
         assert at.pane("cache").text_lines() == []
@@ -419,10 +523,13 @@ async def test_nothing_hidden_is_drawn() -> None:
         assert at.pane("log").size.height == 0 or not at.pane("log").is_on_screen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (10, 3), (40, 10), (60, 14), (99, 29), (240, 70)])
 async def test_any_size_works(size: tuple[int, int]) -> None:
     async with driving(size=size) as at:
-        await at.press("j", "enter", "escape", "3", "4", "question_mark", "1", "x", "escape", "ctrl+p", "escape")
+        await at.press(
+            "j", "enter", "escape", "2", "3", "4", "5", "7", "question_mark", "1", "x", "escape", "ctrl+p", "escape"
+        )
         await at.pilot.resize_terminal(80, 24)
         await at.settle()
         assert "j-0003" in "\n".join(at.lines())
@@ -475,3 +582,50 @@ def test_without_a_terminal_it_names_the_command_that_needs_none() -> None:
 def test_an_unknown_theme_is_refused() -> None:
     with pytest.raises(ConfigError, match="dark, light, ansi, contrast"):
         bench(theme="pink")
+
+
+async def test_a_list_of_no_height_can_be_moved_in() -> None:
+    async with driving() as at:
+        engine = at.pane("engine")
+        engine.focus()
+        engine.styles.height = 1
+        await at.settle()
+        assert (engine.selectable, engine.page_rows) == (False, 0)
+        await at.press("G", "pagedown")
+        assert engine.cursor == engine.view.keys[-1]
+
+
+async def test_the_first_frame_of_a_screen_is_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither empty panes nor the layout of another size are seen for a moment."""
+    first: dict[Screen[Any], tuple[str, ...]] = {}
+    real = Dashboard._display
+
+    def looked_at(app: Dashboard, screen: Screen[Any], frame: RenderableType | None) -> None:
+        real(app, screen, frame)
+        if isinstance(screen, LiveScreen) and frame is not None:
+            first.setdefault(screen, shown(screen))
+
+    def shown(screen: LiveScreen) -> tuple[str, ...]:
+        return tuple(line for pane in screen.panes.values() if pane.is_on_screen for line in pane.text_lines())
+
+    monkeypatch.setattr(Dashboard, "_display", looked_at)
+    async with driving(size=(80, 24)) as at:
+        for key in "212":  # what the others show is asked of the store first
+            first.clear()
+            await at.press(key)
+            assert first[at.screen] == shown(at.screen) != ()
+
+
+async def test_what_was_hidden_is_shown_as_it_is_now() -> None:
+    async with driving() as at:
+        jobs = at.pane()
+        before = jobs.text_lines()
+        at.pane("alerts").focus()
+        await at.press("e")
+        at.engine.publish(job(1, "failed"))
+        await at.settle()
+        assert not jobs.is_on_screen
+        await at.pilot.press("e")
+        seen = ["".join(part.text for part in strip) for strip in jobs.render_lines(jobs.size.region)]
+        await at.settle()
+        assert seen == jobs.text_lines() != before

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 from dashboard_fakes import Bench, FakeEngine, bench, job, others
 from msgspec.structs import replace
 from textual.pilot import Pilot
@@ -66,6 +67,7 @@ async def test_runs_of_other_engines_are_listed_with_their_engine() -> None:
         assert "2 run" in made.app.screen.query_one("#header").text_lines()[0]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 async def test_a_filter_finds_an_engine() -> None:
     made = bench()
     async with beside_others(made) as pilot:
@@ -74,6 +76,7 @@ async def test_a_filter_finds_an_engine() -> None:
         assert "Jobs 1 of 4" in text(made.app)
 
 
+@pytest.mark.slow
 async def test_an_action_on_anothers_job_says_whose_it_is() -> None:
     made = bench()
     async with beside_others(made) as pilot:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from dashboard_fakes import FakeConnection, FakeEngine, hello, job
 
+from core.bus import Bus
 from core.control import Connection, ControlServer
 from core.errors import EngineUnreachable, TapewatchError
-from core.events import Bus, Hello, Message, Snapshot
+from core.events import Hello, Message, Snapshot
 from tui.app import Dashboard, DashboardOptions
 from tui.client import LONGEST_WAIT, EngineLink
 from tui.state import Link

@@ -9,7 +9,17 @@ from textual.pilot import Pilot
 from core.errors import EngineUnreachable
 
 SIZES = [(40, 20), (80, 24), (120, 40), (200, 60)]
-KEYS = {"overview": (), "job": ("2",), "alerts": ("3",), "log": ("4",), "help": ("question_mark",)}
+KEYS = {
+    "overview": (),
+    "jobs": ("2",),
+    "job": ("enter",),
+    "data": ("3",),
+    "alerts": ("4",),
+    "cache": ("5",),
+    "schedules": ("6",),
+    "system": ("7",),
+    "help": ("question_mark",),
+}
 Compare = Callable[..., bool]
 
 
@@ -39,6 +49,7 @@ def test_busy(snap_compare: Compare, screen: str, size: tuple[int, int]) -> None
     assert snap_compare(made.app, terminal_size=size, run_before=busy(made, *KEYS[screen]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_fleet(snap_compare: Compare, size: tuple[int, int]) -> None:
     made = bench()
@@ -54,7 +65,7 @@ def test_fleet(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(made.app, terminal_size=size, run_before=run)
 
 
-@pytest.mark.parametrize("theme", ["light", "ansi", "contrast"])
+@pytest.mark.parametrize("theme", ["light", "ansi", "contrast", "blind"])
 def test_themes(snap_compare: Compare, theme: str) -> None:
     made = bench(theme=theme)
     assert snap_compare(made.app, terminal_size=(120, 40), run_before=busy(made))
@@ -72,14 +83,14 @@ def test_ascii(snap_compare: Compare) -> None:
 
 
 QUESTIONS = {
-    "cancel": ("x",),
+    "cancel": ("j", "x"),
     "quit": ("q",),
     "palette": ("ctrl+p",),
     "sort": ("s",),
     "filter": ("slash", *"run"),
     "paused": ("space",),
     "maximised": ("tab", "e"),
-    "reader": ("4", "up", "up", "enter"),
+    "reader": ("7", "up", "up", "enter"),
 }
 
 

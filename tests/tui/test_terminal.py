@@ -113,6 +113,7 @@ def test_a_terminal_that_stops_reading_does_not_keep_the_process() -> None:
     assert time.monotonic() - started < 5.5
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_gone_without_a_word_is_left() -> None:
     """No hang-up comes: the dashboard's terminal is not the one that its session was started on."""
     seat = Terminal()

@@ -6,9 +6,11 @@ import pytest
 from dashboard_fakes import NOON, FakeEngine, alerts, caches, engine_sample, job, make_busy, quota, series_of
 from rich.cells import cell_len
 
+from core.events import MonthUsage
 from tui import text
+from tui.folding import reduce
 from tui.query import Choice, Filter, FilterError, Ordering, order
-from tui.state import History, Link, LogEntry, ViewState, reduce
+from tui.state import History, Link, LogEntry, ViewState
 from tui.text import ASCII, UNICODE
 from tui.views import alerts as alert_views
 from tui.views import header, jobs, log, panels, series
@@ -198,7 +200,10 @@ def test_empty_states_say_what_next() -> None:
 def test_alert_order_and_quota_order(busy: ViewState) -> None:
     known = {alert.alert: alert for alert in alerts()}
     assert order(known, alert_views.FIELDS, alert_views.DEFAULT) == ["a-2", "a-1", "a-3"]
-    assert list(panels.quota_view(busy, Canvas(60)).keys) == ["month", "day", "hour", "minute", "second"]
+    assert list(panels.quota_view(busy, Canvas(60)).keys) == [
+        *("month", "day", "hour", "minute", "second"),
+        *("(ours)", "(budget)", "(limit)"),
+    ]
     assert quota().windows
     assert caches()
     assert engine_sample()
@@ -227,7 +232,27 @@ def test_an_order_holds_still_and_keeps_the_last_good_filter() -> None:
     assert ordering.keys(known, rate, now=0.5) == ["a", "b", "c"]
     assert ordering.keys(known, rate, now=5.0, hold=True) == ["a", "b", "c"]
     assert ordering.keys(known, rate, now=5.0) == ["c", "b", "a"]
-    del known["b"]
+    known = {name: known[name] for name in ("a", "c")}
     assert ordering.keys(known, rate, now=5.1) == ["c", "a"]
     assert ordering.keys(known, Choice("rows>x", "rate"), now=5.2) == ["c", "a"]
     assert "a number is needed" in ordering.error
+
+
+@pytest.mark.parametrize("width", [24, 28, 48, 78])
+def test_the_quota_pane_shows_what_is_left_and_when_it_resets_at_any_width(busy: ViewState, width: int) -> None:
+    view = panels.quota_view(busy, Canvas(width, UNICODE, NOON))
+    month = plain(view.line("month"))
+    assert "430" in month
+    assert month.rstrip().endswith("7d")
+    assert ("11k used" in month) == (width >= 42)
+    assert view.aside == "month to 12k"
+    assert plain(view.line("(ours)")).startswith("ours 9.2k, 12k by end")
+    assert "11-29" in plain(view.line("(budget)"))
+    assert "11-25" in plain(view.line("(limit)"))
+
+
+def test_of_a_month_that_nobody_bounds_only_the_calls_are_told() -> None:
+    assert list(panels.month_lines(MonthUsage(0, 0), 24, UNICODE)) == ["(ours)"]
+    lines = panels.month_lines(MonthUsage(10, 10, 10, NOON), 60, UNICODE)
+    assert lines["(budget)"][0].style == "bad"
+    assert panels.month_lines(MonthUsage(1, 2, 10), 60, UNICODE)["(budget)"][0].text.startswith("budget 9 left")

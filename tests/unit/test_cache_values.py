@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from core.cache.envelope import Poisoned, Sealed, seal, unseal
-from core.cache.patterns import exactly, for_redis, matcher
 from core.cache.serialisers import Unreadable, serialiser
 from core.errors import ConfigError
+from core.patterns import exactly, for_redis, matcher
 from core.sources import Exchange
 from tests.fakes import mutated
 
@@ -29,6 +29,7 @@ def test_a_value_of_another_key_or_secret_is_none() -> None:
         unseal(seal(SEALED), "instruments:coinbase")
 
 
+@pytest.mark.slow
 def test_damaged_values_are_never_taken(seed: int) -> None:
     """A hundred thousand wounds: cut, doubled, changed, filled with nonsense."""
     chance = random.Random(seed)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from core import config
-from core.config import EngineSettings, Loaded, Settings, load
+from core.config import Loaded, load
 from core.errors import ConfigError
+from core.settings import EngineSettings, Settings
 from core.stores import sqlite_path
 
 KEY = "canary-key-7f3a"
@@ -99,6 +100,13 @@ def test_environment_reaches_every_depth_and_leaves_other_names_alone() -> None:
         ("base_url = 'http://'", "base_url: "),
         ("[quota]\nbudget_share = 0", "quota.budget_share: "),
         ("[quota]\nbudget_share = 1.01", "quota.budget_share: "),
+        ("[quota]\nledger = 'postgres'", "quota.ledger: "),
+        ("[quota]\nledger = 'http://host/0'", "quota.ledger: "),
+        ("[quota]\nledger = ''", "quota.ledger: "),
+        ("[quota]\nledger = 5", "quota.ledger: "),
+        ("[quota]\nledger = 'redis://[::1'", "quota.ledger: "),
+        ("[quota]\nledger = 'redis://:secret@host/0'", "quota.ledger holds a password"),
+        ("[quota]\nledger = 'rediss://host/0?password=secret'", "quota.ledger holds a password"),
         ("nonsense", ""),
         (b"\xff", ""),
         ("a = " + "[" * 5_000, ""),
@@ -141,6 +149,19 @@ def test_a_file_must_be_a_file_of_sensible_size(tmp_path: Path) -> None:
 def test_a_password_or_nonsense_in_the_db_flag_is_refused(db: str) -> None:
     with pytest.raises(ConfigError, match="--db"):
         load({"db": db}, {})
+
+
+@pytest.mark.parametrize("ledger", ["auto", "own", "file", "redis://host:1/0", "rediss://u@host/1", "unix:///run/r"])
+def test_places_where_calls_are_counted(tmp_path: Path, ledger: str) -> None:
+    assert from_file(tmp_path / "t.toml", f"[quota]\nledger = '{ledger}'\n").settings.quota.ledger == ledger
+
+
+def test_the_ledgers_password_comes_from_the_environment_only() -> None:
+    url = "redis://:secret@host/0"
+    assert load({}, {"TAPEWATCH_QUOTA__LEDGER": url}).settings.quota.ledger == url
+    with pytest.raises(ConfigError, match="TAPEWATCH_QUOTA__LEDGER") as caught:
+        load({"quota": {"ledger": url}}, {})
+    assert "secret" not in str(caught.value)
 
 
 def test_a_password_may_come_from_the_environment() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from core import events
+from core.bus import Bus, Subscription
 from core.events import (
     FINAL_STATES,
     RETAINED_FINISHED_JOBS,
@@ -16,7 +17,6 @@ from core.events import (
     RETAINED_LOG_LINES,
     AlertChanged,
     AnyEvent,
-    Bus,
     CacheSample,
     EngineSample,
     Event,
@@ -32,7 +32,6 @@ from core.events import (
     RunSummary,
     SeriesChanged,
     Snapshot,
-    Subscription,
     decode,
     encode,
 )

@@ -1,10 +1,22 @@
 """The vendor's limits as it writes them in its headers, 429s, backoff and the default budget."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.limits import LONGEST_PAUSE, Backoff, Limit, Quota, allowance, exhausted_wait, parse_windows, window_name
+from core.limits import (
+    LONGEST_PAUSE,
+    Backoff,
+    Figures,
+    Limit,
+    LiveShare,
+    Quota,
+    RetryBudget,
+    allowance,
+    exhausted_wait,
+    figures,
+    parse_windows,
+    window_name,
+)
+from core.limits import served_at as served_at_of
 
 NOW = 1_750_000_000.0
 # The form the vendor's documentation shows: a figure for the month, then one part a window.
@@ -25,16 +37,14 @@ def headers(remaining: str = REMAINING, reset: str = RESET, limit: str = LIMIT) 
     }
 
 
-def minute_quota(left: int = 2, resets_in: int = 30, cap: int = 10) -> Quota:
-    """A quota that has learned of one limit from a call that is over."""
-    quota = Quota()
-    quota.observe(headers(f"9, {left};window=60", f"9, {resets_in};window=60", f"9, {cap};window=60"), NOW)
-    return quota
+def minute(left: int) -> dict[int, Figures]:
+    """What an answer tells of one limit."""
+    return {60: Figures(10, left, 30)}
 
 
 def test_all_five_windows_are_learned() -> None:
     quota = Quota()
-    quota.observe(headers(), NOW)
+    quota.observe(figures(headers()), NOW)
     assert {limit.name: (limit.limit, limit.remaining, limit.resets_at - NOW) for limit in quota.limits.values()} == {
         "second": (600, 599, 1),
         "minute": (30_000, 29_956, 17),
@@ -49,64 +59,22 @@ def test_any_window_has_a_name(seconds: int, name: str) -> None:
     assert window_name(seconds) == name
 
 
-def test_unknown_limits_hold_nothing_back() -> None:
+def test_what_was_sent_since_an_answer_is_counted() -> None:
     quota = Quota()
-    assert quota.wait(NOW) == 0
-    assert quota.blocking(NOW) == ""
-    assert quota.left("day") is None
-
-
-def test_a_window_that_is_used_up_holds_calls_until_it_resets() -> None:
-    quota = minute_quota(left=2, resets_in=30)
-    for _ in range(2):
-        assert quota.wait(NOW) == 0
-        quota.take(NOW)
-    assert quota.wait(NOW + 10) == 20
-    assert quota.blocking(NOW + 10) == "minute"
-    assert quota.left("minute") == 0
-    assert quota.wait(NOW + 30) == 0
-
-
-def test_a_new_window_starts_full_apart_from_calls_in_flight() -> None:
-    quota = minute_quota(left=3, resets_in=30, cap=10)
-    for _ in range(3):
-        quota.take(NOW)
+    assert quota.left("minute") is None
+    quota.observe(minute(2), NOW)
+    quota.take()
+    assert (quota.left("minute"), quota.in_flight) == (1, 1)
     quota.give_back()
-    assert quota.wait(NOW + 31) == 0
-    assert quota.left("minute") == 8
-    assert quota.limits[60].resets_at == NOW + 90
-
-
-def test_windows_that_nobody_looked_at_roll_over_together() -> None:
-    quota = minute_quota(left=0, resets_in=30, cap=10)
-    assert quota.wait(NOW + 3_600) == 0
-    assert quota.limits[60].resets_at == NOW + 3_630
+    assert (quota.left("minute"), quota.in_flight) == (1, 0)
 
 
 def test_an_answer_does_not_yet_know_the_other_calls_in_flight() -> None:
-    quota = minute_quota(left=9)
+    quota = Quota()
     for _ in range(4):
-        quota.take(NOW)
-    quota.observe(headers("9, 8;window=60", "9, 30;window=60", "9, 10;window=60"), NOW)
+        quota.take()
+    quota.observe(minute(8), NOW)
     assert quota.left("minute") == 8 - 3
-    quota.give_back()
-
-
-def test_a_pause_holds_everything_and_the_longest_wins() -> None:
-    quota = Quota()
-    quota.pause(30, NOW)
-    quota.pause(10, NOW + 5)
-    assert quota.wait(NOW + 10) == 20
-    assert quota.blocking(NOW + 10) == "vendor"
-    assert quota.wait(NOW + 30) == 0
-    assert quota.blocking(NOW + 30) == ""
-
-
-@pytest.mark.parametrize(("asked", "kept"), [(-5, 1), (0, 1), (30, 30), (1e12, LONGEST_PAUSE), (float("inf"), 3_600)])
-def test_absurd_pauses_are_cut(asked: float, kept: float) -> None:
-    quota = Quota()
-    quota.pause(asked, NOW)
-    assert quota.wait(NOW) == kept
 
 
 @pytest.mark.parametrize(
@@ -131,75 +99,33 @@ def test_how_long_a_429_means(retry_after: str, wait: float) -> None:
     assert exhausted_wait({"Retry-After": retry_after}) == wait
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
+        ("Wednesday, 21-Oct-26 07:28:40 GMT", 40),
+        ("Wed Oct 21 07:28:50 2026", 50),
+        ("Wed, 21 Oct 2026 07:28:20 -0000", 20),
+        ("Wed, 21 Oct 2026 06:28:00 GMT", 1),
+        ("Wed, 21 Oct 2037 07:28:00 GMT", LONGEST_PAUSE),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", 60),
+        ("tomorrow", 60),
+        ("x" * 100_000, 60),
+    ],
+)
+def test_a_date_is_compared_with_that_of_the_answer(retry_after: str, wait: float) -> None:
+    assert exhausted_wait({"Retry-After": retry_after, "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}) == wait
+
+
 def test_a_429_without_retry_after_means_the_longest_exhausted_window() -> None:
     assert exhausted_wait(headers("0, 0;window=1, 0;window=60, 5;window=3600", RESET)) == 17
     assert exhausted_wait(headers()) == 60
     assert exhausted_wait({}) == 60
 
 
-HOSTILE = [
-    "",
-    ",",
-    ";;;",
-    "window=60",
-    "5;window=0",
-    "5;window=-60",
-    "5;window=x",
-    "x;window=60",
-    "5;window",
-    "NaN;window=60",
-    "1e9;window=60",
-    "9" * 400 + ";window=60",
-    "5;window=" + "9" * 400,
-    "5;window=60;burst=" + "9" * 400,
-    "5;window=60;burst=0",
-    "-7;window=60",
-    "0;window=60",
-    "5;window=60;window=1",
-    "٣;window=60",
-    ",".join(["5;window=60"] * 1_000),
-]
-
-
-@pytest.mark.parametrize("remaining", HOSTILE)
-@pytest.mark.parametrize("reset", HOSTILE)
-def test_hostile_headers_neither_crash_nor_block_for_ever(remaining: str, reset: str) -> None:
-    quota = Quota()
-    for limit in ("", remaining):
-        quota.observe(headers(remaining, reset, limit), NOW)
-        assert exhausted_wait(headers(remaining, reset, limit)) >= 0
-    now, wait = NOW, quota.wait(NOW)
-    if wait:
-        now += wait
-    assert quota.wait(now) == 0, "when the window is over, one call may go"
-    quota.take(now)
-
-
 def test_negative_figures_count_as_nothing_left() -> None:
     assert parse_windows("-7;window=60") == {60: (0, None)}
     assert parse_windows("5, 38;window=1;burst=600") == {1: (38, 600)}
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["take", "back", "wait", "observe"]), st.floats(0, 40)), max_size=60),
-    st.integers(1, 6),
-)
-def test_a_client_that_waits_never_sends_more_than_the_limit(steps: list[tuple[str, float]], cap: int) -> None:
-    """Against a server of our own that counts fixed windows: what it admits is what it grants."""
-    quota, now, used, window = Quota(), NOW, 0, NOW // 60
-    quota.observe(headers(f"9, {cap};window=60", f"9, {60 - int(now) % 60};window=60", f"9, {cap};window=60"), now)
-    for action, seconds in steps:
-        now += seconds
-        if now // 60 != window:
-            used, window = 0, now // 60
-        if action == "take" and quota.wait(now) == 0:
-            quota.take(now)
-            used += 1
-            assert used <= cap
-        elif action == "back" and quota.in_flight:
-            left, resets = max(0, cap - used), 60 - int(now) % 60
-            quota.observe(headers(f"9, {left};window=60", f"9, {resets};window=60", f"9, {cap};window=60"), now)
-            quota.give_back()
 
 
 def test_backoff_doubles_to_its_cap_with_full_jitter() -> None:
@@ -230,3 +156,104 @@ def test_a_run_may_spend_a_tenth_of_the_tighter_of_day_and_month() -> None:
     assert allowance([limit(86_400, 7_500), limit(2_592_000, 999)]) == (99, "month")
     assert allowance([limit(86_400, 7_500)], 0.5) == (3_750, "day")
     assert allowance([limit(86_400, -30)]) == (0, "day")
+
+
+# --- retries and live calls
+
+
+def test_retries_are_at_most_a_tenth_of_the_calls() -> None:
+    budget = RetryBudget(free=0, left=0)
+    for _ in range(1_000):
+        budget.sent()
+    assert [budget.take(0.0) for _ in range(100)] == pytest.approx([0.0] * 100, abs=1e-6)
+    assert budget.take(0.0) == pytest.approx(1.0)
+
+
+def test_some_retries_are_free_and_one_more_comes_each_second() -> None:
+    budget = RetryBudget()
+    assert [budget.take(0.0) for _ in range(18)] == [0.0] * 16 + [1.0, 2.0]
+    assert budget.take(1.0) == 2.0
+    assert budget.take(100.0) == 0.0
+    assert budget.left == 15
+
+
+def test_calls_that_come_later_pay_for_retries_too() -> None:
+    budget = RetryBudget(left=-1.0)
+    for _ in range(20):
+        budget.sent()
+    assert budget.take(0.0) == pytest.approx(0.0)
+
+
+def live_minute(calls: int = 60, ago: int = 60) -> LiveShare:
+    """There were so many live calls at one moment."""
+    live = LiveShare(share=0.2)
+    for _ in range(calls):
+        live.sent(NOW - ago)
+    return live
+
+
+def test_live_calls_come_again_as_in_the_minute_before() -> None:
+    live, hour = live_minute(), Limit(3_600, 100_000, 100_000, NOW + 1_800)
+    assert live.kept(hour, NOW) == 30 * 60
+    for _ in range(20):
+        live.sent(NOW)
+    assert live.kept(hour, NOW) == 30 * 60 - 20, "those are there already"
+    assert live.kept(Limit(60, 1_000, 900, NOW + 20), NOW) == 40
+
+
+def test_live_calls_come_again_as_in_the_hour_before() -> None:
+    live = live_minute(500, ago=3_600)
+    assert live.kept(Limit(3_600, 100_000, 100_000, NOW + 1_800), NOW) == 500
+    assert live.kept(Limit(86_400, 100_000, 100_000, NOW + 7_200), NOW) == 1_000
+    assert live.kept(Limit(60, 1_000, 900, NOW + 20), NOW) == 0, "nobody expects them within the minute"
+
+
+def test_no_more_than_a_share_of_a_limit_is_kept() -> None:
+    assert live_minute().kept(Limit(3_600, 1_000, 900, NOW + 3_000), NOW) == 200
+
+
+def test_what_can_wait_waits_for_the_rest_of_a_limit_that_is_kept() -> None:
+    live = live_minute()
+    minute, hour = Limit(60, 300, 61, NOW + 55), Limit(3_600, 1_000, 200, NOW + 3_000)
+    assert live.blocking([minute], NOW) is None
+    assert live.blocking([minute, hour], NOW) is hour
+    minute.remaining = 5
+    assert live.blocking([minute], NOW) is minute
+    assert live.blocking([minute, hour], NOW) is hour
+    assert live.blocking([minute, hour], NOW + 120) is None, "nothing live came since"
+
+
+def test_a_limit_that_has_reset_keeps_nothing_back() -> None:
+    """What was left of it is old: there is nothing to wait for until somebody asks anew."""
+    live, minute = live_minute(), Limit(60, 300, 5, NOW + 20)
+    for _ in range(10):
+        live.sent(NOW)
+    assert live.blocking([minute], NOW + 19.9) is minute
+    assert live.blocking([minute], NOW + 20) is None
+    assert live.blocking([minute], NOW + 25) is None
+
+
+def test_without_live_calls_everything_is_for_whoever_comes() -> None:
+    assert LiveShare().blocking([Limit(60, 300, 1, NOW + 55)], NOW) is None
+    assert live_minute().blocking([Limit(60, 300, 0, NOW + 55)], NOW) is None, "a limit that is used up says so itself"
+
+
+# --- when an answer was given
+
+
+@pytest.mark.parametrize(
+    ("date", "resets", "served_at"),
+    [
+        ("Sun, 15 Jun 2025 15:06:39 GMT", "9, 1;window=1, 21;window=60", 1_749_999_999),
+        ("Sun, 15 Jun 2025 15:06:39 GMT", "9, 1;window=1, 20;window=60", None),
+        ("Sun, 15 Jun 2025 15:06:39 GMT", "9, 77;window=2678400", 1_749_999_999),
+        ("yesterday", "9, 1;window=1, 21;window=60", None),
+        ("Wed, 21 Oct 99999999999 07:28:00 GMT", "9, 1;window=1, 21;window=60", None),
+        (None, "9, 1;window=1, 21;window=60", None),
+    ],
+    ids=["by its calendar", "by another clock", "a month is no calendar", "no date", "a year too far", "nothing said"],
+)
+def test_an_answers_date_counts_where_its_windows_end_by_it(date: str | None, resets: str, served_at: float) -> None:
+    left = resets.replace(" 1;", " 5;").replace(" 21;", " 5;").replace(" 20;", " 5;").replace(" 77;", " 5;")
+    given = headers(left, resets, left) | ({} if date is None else {"Date": date})
+    assert served_at_of(given, figures(given)) == served_at

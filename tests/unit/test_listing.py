@@ -201,6 +201,7 @@ def test_what_is_no_list_is_not_an_empty_one(content: bytes, kind: type[SourceEr
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.slow
 def test_wounded_answers_never_crash_and_rows_are_always_right(seed: int) -> None:
     chance = random.Random(seed)
     whole = {

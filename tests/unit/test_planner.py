@@ -260,6 +260,7 @@ def situations(draw):
     return ask, known, policy, now
 
 
+@pytest.mark.slow
 @given(situations())
 def test_laws_of_every_plan(situation) -> None:
     ask, known, policy, now = situation

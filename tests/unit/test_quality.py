@@ -434,6 +434,7 @@ def pages(draw):
     return draw(st.permutations(rows)) if draw(st.booleans()) else rows
 
 
+@pytest.mark.slow
 @given(pages())
 def test_the_gate_agrees_with_the_reference(rows: list[Any]) -> None:
     names = ("timestamp", *check(make_rows()).columns)

@@ -34,6 +34,7 @@ def big() -> Plan:
     return Plan(tuple(parts))
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_million_windows_is_priced_without_walking_it() -> None:
     tracemalloc.start()
     plan = big()
@@ -50,6 +51,7 @@ def test_a_plan_of_a_million_windows_is_priced_without_walking_it() -> None:
     assert peak < 500_000
 
 
+@pytest.mark.slow
 def test_a_million_windows_are_handed_out_one_by_one() -> None:
     plan = big()
     fetches = plan.fetches()

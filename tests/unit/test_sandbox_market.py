@@ -95,6 +95,7 @@ def test_open_is_the_close_before_across_pages(world: World) -> None:
             )
 
 
+@pytest.mark.slow
 def test_pages_agree_whatever_was_asked_before() -> None:
     one, other = Market(7), Market(7)
     series = Catalog(7).instruments["spot"]["kraken"]["BTC-USD"].series

@@ -94,6 +94,7 @@ LISTS = [
 ]
 
 
+@pytest.mark.slow
 def test_before_an_event_all_is_as_without_it(started: Start) -> None:
     changed, plain = started(*ALL_EVENTS, now=AT - 60), Watched(None, AT - 60)
     for path, query in LISTS:
@@ -107,6 +108,7 @@ def test_before_an_event_all_is_as_without_it(started: Start) -> None:
         assert changed.get(path, **query).body != plain.get(path, **query).body, path
 
 
+@pytest.mark.slow
 def test_what_was_served_before_a_delisting_stays(started: Start) -> None:
     for of, feed in ((SOL, ""), (PERPETUAL, ""), (PERPETUAL, "funding-rate/"), (PERPETUAL, "open-interest/")):
         for at in (AT, AT + 7 * 60, AT - AT % DAY):
@@ -156,6 +158,7 @@ def within(rows: list[dict[str, Any]], start: int, end: int) -> list[dict[str, A
     return [row for row in rows if start <= row["TIMESTAMP"] < end]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feed", ["spot", "futures", "funding-rate/", "open-interest/"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_relisted_history_goes_on_and_adds_up(started: Start, feed: str, seed: int) -> None:
@@ -244,6 +247,7 @@ def test_a_renamed_instrument_answers_under_its_new_name_and_its_own_id(started:
     assert sandbox.get("/spot/v1/historical/days", market="kraken", instrument="SOL-USD").status == 404
 
 
+@pytest.mark.slow
 def test_a_renamed_contract_keeps_its_streams(started: Start) -> None:
     name = "LUNA-USDT-VANILLA-PERPETUAL"
     sandbox, plain = started(event("rename", of=PERPETUAL, to=name)), Watched(None)
@@ -267,6 +271,7 @@ def test_a_name_that_was_given_up_can_be_taken(started: Start) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_new_id_of_the_exchange(started: Start) -> None:
     sandbox, plain = started(event("symbol", to="SOLX")), Watched(None)
     entry = sandbox.entries("spot", "kraken")["SOL-USD"]

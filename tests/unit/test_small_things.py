@@ -60,12 +60,13 @@ def test_a_failpoint_ends_the_process_when_its_turn_has_come(armed: str, reached
 
 def test_a_sampler_tells_rates_since_the_sample_before() -> None:
     clock, totals = ManualClock(), {"requests": 10, "rows": 1_000}
-    sampler = Sampler(clock, lambda: totals["requests"], lambda: totals["rows"], lambda: 3, lambda: 2)
+    sampler = Sampler(clock, lambda: totals["requests"], lambda: totals["rows"], lambda: 3, lambda: 2, lambda: -60.04)
     clock.pass_(2)
     totals.update(requests=30, rows=5_000)
     first = sampler(0.0123)
     assert (first.requests_per_second, first.rows_per_second) == (10, 2_000)
     assert (first.loop_lag_ms, first.uptime_seconds, first.in_flight, first.clients) == (12.3, 2, 3, 2)
+    assert first.vendor_ahead == -60.0
     assert first.memory_bytes > 10**6
     assert first.open_files > 0
     clock.pass_(1)

@@ -25,8 +25,9 @@ from core.events import (
     Snapshot,
     WindowFailed,
 )
-from tui import state as states
-from tui.state import History, Link, ViewState, note, reduce, reduce_many
+from tui import folding
+from tui.folding import note, reduce, reduce_many
+from tui.state import HISTORY, History, Link, ViewState
 
 
 def job(name: str, **changes: object) -> JobChanged:
@@ -110,11 +111,11 @@ def test_lost_events_are_counted_and_said() -> None:
 
 def test_finished_jobs_are_bounded_and_take_their_series_along() -> None:
     messages: list[JobChanged | SeriesChanged] = [job("running", state="running")]
-    for number in range(states.FINISHED_JOBS + 5):
+    for number in range(folding.FINISHED_JOBS + 5):
         messages += [job(f"j{number}"), SeriesChanged(job=f"j{number}", series="s")]
         messages += [job(f"j{number}", state="complete")]
     state = reduce_many(ViewState(), messages, now=1.0)
-    assert len(state.jobs) == states.FINISHED_JOBS + 1
+    assert len(state.jobs) == folding.FINISHED_JOBS + 1
     assert "j4" not in state.jobs
     assert "j4" not in state.series
     assert "j4" not in state.rates
@@ -127,18 +128,18 @@ def test_a_job_that_is_retried_is_no_longer_finished() -> None:
 
 
 def test_alerts_are_bounded_and_resolved_ones_go_first() -> None:
-    messages = [alert(f"a{n}", since=n, state="resolved" if n == 400 else "firing") for n in range(states.ALERTS + 1)]
+    messages = [alert(f"a{n}", since=n, state="resolved" if n == 400 else "firing") for n in range(folding.ALERTS + 1)]
     state = reduce_many(ViewState(), messages, now=1.0)
-    assert len(state.alerts) == states.ALERTS
+    assert len(state.alerts) == folding.ALERTS
     assert "a400" not in state.alerts
 
 
 def test_the_log_is_a_ring_with_ascending_ids() -> None:
-    lines = [LogLine(level="info", text=str(n)) for n in range(states.LOG_LINES + 10)]
+    lines = [LogLine(level="info", text=str(n)) for n in range(folding.LOG_LINES + 10)]
     state = reduce_many(ViewState(), lines, now=1.0)
-    assert len(state.log) == states.LOG_LINES
-    assert [state.log[0].text, state.log[-1].text] == ["10", str(states.LOG_LINES + 9)]
-    assert state.log[-1].id - state.log[0].id == states.LOG_LINES - 1
+    assert len(state.log) == folding.LOG_LINES
+    assert [state.log[0].text, state.log[-1].text] == ["10", str(folding.LOG_LINES + 9)]
+    assert state.log[-1].id - state.log[0].id == folding.LOG_LINES - 1
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_history_is_a_ring_of_one_value_a_second() -> None:
     history = History()
     for at in range(300):
         history = history.push(at / 2, float(at))
-    assert len(history.values) == states.HISTORY
+    assert len(history.values) == HISTORY
     assert history.values[-1] == 299.0
 
 

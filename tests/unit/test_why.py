@@ -110,7 +110,7 @@ CAUSES = {
         None,
     ),
     "gap": (facts(LATE, gaps=(GAP,)), "gap", "the vendor may only be late", NOW - 300, NOW + 3_300),
-    "nobody runs it": (facts(LATE, asked=run()), "schedule", "no schedule", NOW - 700, None),
+    "nobody runs it": (facts(LATE, asked=run()), "schedule", "a schedule of", NOW - 700, None),
     "pruned": (
         facts(state=SeriesState(1, KEY, last_bar=NEWEST, pruned_before=LATE)),
         "retention",
