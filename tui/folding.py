@@ -94,9 +94,12 @@ class _Draft:
 
     def fold(self, message: Event) -> None:
         self._folded += 1
-        handler = _HANDLERS.get(type(message))
+        self._handle(message)
+
+    def _handle(self, event: Event) -> None:
+        handler = _HANDLERS.get(type(event))
         if handler is not None:
-            handler(self, message)
+            handler(self, event)
 
     def finish(self, now: float | None) -> ViewState:
         """The frozen result; `now` None leaves the age of the data as it was."""
@@ -220,13 +223,13 @@ class _Draft:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         self._forget_states()
-        known = {entry.seq for entry in (*self._get("log"), *self._new_lines)}
-        for event in snapshot.events:
-            if isinstance(event, LogLine | RunSummary) and event.seq and event.seq in known:
-                continue
-            handler = _HANDLERS.get(type(event))
-            if handler is not None:
-                handler(self, event)
+        # Nothing up to the newest line is unknown, whether it still stands in the log or has fallen off it.
+        told = max((entry.seq for entry in (*self._get("log"), *self._new_lines)), default=0)
+        states = (event for event in snapshot.events if not isinstance(event, LogLine | RunSummary))
+        lines = (event for event in snapshot.events if isinstance(event, LogLine | RunSummary))
+        unknown = sorted((line for line in lines if not 0 < line.seq <= told), key=lambda line: line.seq)
+        for event in (*states, *unknown):
+            self._handle(event)
         for name in ("rates", "hit_rates"):
             keys = self.own("jobs" if name == "rates" else "caches")
             self._owned[name] = {key: value for key, value in self.own(name).items() if key in keys}

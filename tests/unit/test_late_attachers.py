@@ -24,7 +24,7 @@ from core.events import (
     decode,
     encode,
 )
-from tui.folding import reduce, reduce_many
+from tui.folding import LOG_LINES, reduce, reduce_many
 from tui.state import ViewState
 
 STATES = ("queued", "running", "held", "waiting", *sorted(FINAL_STATES))
@@ -89,6 +89,26 @@ def test_the_snapshot_tells_what_was_known(jobs: int, alerts: int, length: int) 
             assert told(early) == told(late)
             assert reduce(early, snapshot, 0.0).log == early.log, "nothing is said twice"
     assert len(early.alerts) <= RETAINED_ALERTS
+
+
+def test_what_has_fallen_off_the_log_is_not_told_again() -> None:
+    bus = Bus(lambda: 1_000.0)
+    told: list[AnyEvent] = [bus.publish(RunSummary(job="early", status="complete"))]
+    told.extend(bus.publish(LogLine(level="info", text=f"line {number}")) for number in range(LOG_LINES))
+    state = reduce_many(ViewState(), told, 0.0)
+    assert state.log[0].text == "line 0"
+    assert reduce(state, bus.snapshot(), 0.0).log == state.log
+
+
+def test_who_attaches_late_reads_lines_in_the_order_they_were_said_in() -> None:
+    bus = Bus(lambda: 1_000.0)
+    for event in (
+        LogLine(level="info", text="first"),
+        RunSummary(job="a", status="complete"),
+        LogLine(level="info", text="last"),
+    ):
+        bus.publish(event)
+    assert [entry.seq for entry in reduce(ViewState(), bus.snapshot(), 0.0).log] == [1, 2, 3]
 
 
 def test_finished_jobs_stand_in_the_order_they_finished_in() -> None:
