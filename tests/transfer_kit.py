@@ -98,8 +98,13 @@ class Life:
         first = START + self.chance.randrange(60) * 30 * grain.seconds
         return Window(grain.floor(first), grain.floor(first) + self.chance.randrange(1, 120) * grain.seconds)
 
-    async def _window(self) -> None:
-        state = self._series()
+    async def bars_of_each(self) -> None:
+        """A window of bars of every data type, which dice may have left out."""
+        for state in {state.key.data_type: state for state in self.states.values()}.values():
+            await self._window(state)
+
+    async def _window(self, of: SeriesState | None = None) -> None:
+        state = of or self._series()
         dataset, grain = DATASETS[state.key.data_type], GRAINS[state.key.interval]
         groups = dataset.groups if self.chance.random() < 0.5 else dataset.default_groups
         columns, window = in_groups(dataset.columns, groups), self._span(grain)

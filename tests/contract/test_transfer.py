@@ -80,7 +80,7 @@ async def full(url: str, seed: int) -> None:
     await asyncio.to_thread(make, url)
     life = await live(url, seed)
     await life.go_on(STEPS)
-    for thing in (life._listing, life._listing, life._trouble, life._finding, life._journal):
+    for thing in (life.bars_of_each, life._listing, life._listing, life._trouble, life._finding, life._journal):
         life.number += 1
         life.clock.pass_(60)
         await thing()
