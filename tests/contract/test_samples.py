@@ -91,13 +91,14 @@ def test_classes_are_read_as_they_were_written(database: Database) -> None:
     assert Counter(read.classes) == took.classes
 
 
-async def test_engines_that_write_at_the_same_time_lose_nothing(postgres_store_url: str) -> None:
+async def test_engines_that_write_at_the_same_time_lose_nothing(postgres_store_url: str, seed: int) -> None:
+    chance = random.Random(seed)
     stores = [await open_store(postgres_store_url, lambda: NOW, name) for name in ("one", "two", "three")]
     names = [f"tapewatch_{n}" for n in range(5)]
 
     async def write(store: SQLStore) -> None:
         for _ in range(10):
-            await store.record([sample(NOW, 2.0, name=name, c7=1) for name in random.sample(names, 5)])
+            await store.record([sample(NOW, 2.0, name=name, c7=1) for name in chance.sample(names, 5)])
 
     await asyncio.gather(*map(write, stores))
     found = await stores[0]._db.run(read_samples, *everything(HOUR))

@@ -100,10 +100,8 @@ class Terminal:
         return x + width
 
 
-def test_the_terminal_shows_the_newest_frame_after_any_frames_before() -> None:
+def test_the_terminal_shows_the_newest_frame_after_any_frames_before(seed: int) -> None:
     """Random lines with wide characters and colours."""
-    seed = random.randrange(2**32)
-    print("seed", seed)
     chance = random.Random(seed)
     glass, tight, loose = Glass(), Terminal(40), Terminal(40)
     sent = whole = 0

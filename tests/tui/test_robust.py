@@ -45,12 +45,6 @@ sys.exit(run_dashboard(engine.connect, DashboardOptions()))
 """
 
 
-def dice() -> random.Random:
-    seed = int(os.environ.get("ROBUST_SEED", random.randrange(2**32)))
-    print("seed", seed)
-    return random.Random(seed)
-
-
 @asynccontextmanager
 async def unbreakable() -> AsyncIterator[Driver]:
     """A dashboard on a busy engine; at the end neither it nor a pane has failed."""
@@ -71,8 +65,8 @@ def panes(at: Driver) -> list[Pane]:
 
 
 @pytest.mark.timeout(3600)
-async def test_random_keys() -> None:
-    chance = dice()
+async def test_random_keys(seed: int) -> None:
+    chance = random.Random(seed)
     async with unbreakable() as at:
         for number in range(KEYS):
             at.app.post_message(events.Key(key := chance.choice(TYPED), key if len(key) == 1 else None))
@@ -83,8 +77,8 @@ async def test_random_keys() -> None:
 
 
 @pytest.mark.timeout(3600)
-async def test_random_sizes() -> None:
-    chance = dice()
+async def test_random_sizes(seed: int) -> None:
+    chance = random.Random(seed)
     async with unbreakable() as at:
         for number in range(SIZES):
             size = Size(chance.choice((1, 2, 10, 40, 80, 120, 240)), chance.choice((1, 2, 3, 10, 14, 24, 40, 70)))

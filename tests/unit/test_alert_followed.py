@@ -44,8 +44,7 @@ def test_a_reader_that_was_stopped_for_hours_finds_what_was_late() -> None:
     assert look(seen, {1, 2, 3}, 10_000) == [1, 3]
 
 
-def test_any_order_of_commits_shows_each_once() -> None:
-    seed = random.randrange(2**32)
+def test_any_order_of_commits_shows_each_once(seed: int) -> None:
     chance, seen, shown = random.Random(seed), Seen(0), []
     waiting, there = list(range(1, 2_001)), set()
     now = 0.0
@@ -55,5 +54,5 @@ def test_any_order_of_commits_shows_each_once() -> None:
             there.add(waiting.pop(chance.randrange(min(30, len(waiting))))) if waiting else None
         now += 0.1
         shown += look(seen, there, now)
-    assert sorted(shown) == list(range(1, 2_001)), seed
+    assert sorted(shown) == list(range(1, 2_001))
     assert seen.mark == 2_000

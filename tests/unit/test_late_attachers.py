@@ -71,9 +71,7 @@ def events(chance: random.Random, jobs: int, alerts: int) -> Iterator[AnyEvent]:
     ("jobs", "alerts", "length"),
     [(4, 3, 400), (40, 20, 2_000), (RETAINED_FINISHED_JOBS + 60, RETAINED_ALERTS + 40, 9_000)],
 )
-def test_the_snapshot_tells_what_was_known(jobs: int, alerts: int, length: int) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
+def test_the_snapshot_tells_what_was_known(seed: int, jobs: int, alerts: int, length: int) -> None:
     chance = random.Random(seed)
     bus = Bus(lambda: 1_000.0)
     early = reduce(ViewState(), bus.snapshot(), 0.0)
