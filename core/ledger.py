@@ -38,17 +38,19 @@ class Told(NamedTuple):
     """The figures of one answer, by the windows' seconds, and how many seconds ago it was heard.
 
     `date` is when it was given, in whole seconds of the vendor's clock, by which its windows end; None is unknown.
+    It is `served` when it has what was asked for, else an error or a refusal.
     """
 
     figures: Mapping[int, Figures]
     age: float = 0.0
     date: float | None = None
+    served: bool = True
 
 
-def told_of(headers: Mapping[str, str]) -> Told:
+def told_of(headers: Mapping[str, str], *, served: bool = True) -> Told:
     """What the headers of an answer that was just heard tell."""
     found = figures(headers)
-    return Told(found, 0.0, served_at(headers, found))
+    return Told(found, 0.0, served_at(headers, found), served)
 
 
 class Report(NamedTuple):
@@ -133,7 +135,8 @@ class Account:
     """`limits` are as the newest answer told; `claims` what each engine has out; `lost` what ended without an answer.
 
     What was lost counts until an answer that knows of it, or else in every window that had begun by then. An account
-    whose answers tell no limits is `silent`: nothing holds its calls back. `asked_at` is when one last asked for them.
+    whose answers tell no limits is `silent`: nothing holds its calls back. Errors and refusals may be a proxy's or cut
+    short, so only what was served makes it so. `asked_at` is when one last asked for the limits.
     """
 
     limits: dict[int, Limit] = field(default_factory=dict)
@@ -195,12 +198,9 @@ class Account:
 
     def _hear(self, told: Told, now: float) -> None:
         if not told.figures:
-            self.is_silent = not self.limits
+            self.is_silent = not self.limits and (self.is_silent or told.served)
             return
-        longest = max(told.figures)
-        known = self.limits.get(longest)
-        is_older = known is not None and told.figures[longest].left > known.remaining
-        if is_older and now - self.heard_at < DOUBTED_SECONDS:
+        if self._is_older(told.figures) and now - self.heard_at < DOUBTED_SECONDS:
             return
         asked_at = now - told.age
         served_at = asked_at if told.date is None else told.date - self.clock.ahead(told.date, asked_at)
@@ -209,6 +209,12 @@ class Account:
             for seconds, each in told.figures.items()
         }
         self.heard_at, self.is_silent = max(self.heard_at, now - told.age), False
+
+    def _is_older(self, told: Mapping[int, Figures]) -> bool:
+        """Whether they are, or may be: what does not tell of the longest limit could be of any time."""
+        longest = max((*self.limits, *told))
+        known, each = self.limits.get(longest), told.get(longest)
+        return known is not None and (each is None or each.left > known.remaining)
 
     def _is_unknown(self, lost: Claim) -> bool:
         """Whether no answer has told of it, and a window lasts in which it may have been counted."""

@@ -105,9 +105,9 @@ class Ledger:
         self._quota.give_back()
         self._unanswered += 1
 
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn from the answer to a call that was taken and has not ended."""
-        told = told_of(headers)
+    def observe(self, headers: Mapping[str, str], *, served: bool = True) -> None:
+        """Learn from the answer to a call that was taken and has not ended, `served` or refused."""
+        told = told_of(headers, served=served)
         self._quota.observe(told.figures, self._now())
         self._told.append((self._clock.monotonic(), told))
         self._unanswered -= 1

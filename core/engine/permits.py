@@ -119,9 +119,9 @@ class Permits:
             raise QuotaExhausted(f"the vendor has refused calls for a limit for longer than {max_wait:.0f} s")
         self.ledger.pause(wait)
 
-    def observe(self, headers: Mapping[str, str]) -> None:
+    def observe(self, headers: Mapping[str, str], *, served: bool = True) -> None:
         """Learn from the answer to the call of the current task: it is no longer in flight."""
-        self.ledger.observe(headers)
+        self.ledger.observe(headers, served=served)
         if (call := _CALL.get()) is not None and not call.is_heard:
             now = self._clock.monotonic()
             self._arrived(call)

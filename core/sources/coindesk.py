@@ -4,9 +4,9 @@ No retries, no waiting, no limits: the runner has one policy for every source. T
 first, then whether `Err` says something; the numbers in `Err.type` are undocumented and decide nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from core.clock import Clock, LoopClock
 from core.datasets import Dataset, SeriesKey
@@ -32,11 +32,15 @@ LARGEST_ID = 2**53
 VOLUME_30D = "SPOT_MOVING_30_DAY_QUOTE_VOLUME_USD"
 ALL_STATUSES = "ACTIVE,IGNORED,RETIRED,EXPIRED,READY_FOR_DECOMMISSIONING,RETIRED_UNMAPPED"
 
-Observe = Callable[[Mapping[str, str]], None]
+
+class Observe(Protocol):
+    """The quota's ears: sees the headers of every answer, and whether it is `served` or an error."""
+
+    def __call__(self, headers: Mapping[str, str], *, served: bool) -> None: ...
 
 
 class CoinDeskSource:
-    """Implements `core.sources.Source`. `observe` sees the headers of every answer (the quota's ears)."""
+    """Implements `core.sources.Source`."""
 
     name = "coindesk"
 
@@ -45,7 +49,7 @@ class CoinDeskSource:
         base_url: str,
         api_key: str | None = None,
         http: HttpOptions | None = None,
-        observe: Observe = lambda _headers: None,
+        observe: Observe = lambda *_, **__: None,
         clock: Clock | None = None,
     ) -> None:
         headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
@@ -107,7 +111,7 @@ class CoinDeskSource:
         self.calls += 1
         answer = await self._http.get(path, params)
         self._learn(answer)
-        if answer.status != 200:
+        if not answer.is_served:
             raise _refusal(answer, path, params)
         if "json" not in answer.headers.get("Content-Type", "json").lower():
             raise malformed("content type " + answer.headers["Content-Type"], answer.body)
@@ -121,7 +125,7 @@ class CoinDeskSource:
         # A proxy's error page carries neither: it says nothing about who answers.
         if mark is not None or "X-RateLimit-Limit" in answer.headers:
             self.origin = _origin(mark)
-        self._observe(answer.headers)
+        self._observe(answer.headers, served=answer.is_served)
 
     def _date(self, answer: Answer) -> int:
         date = _parse_date(answer.headers.get("Date", ""))

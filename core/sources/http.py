@@ -42,6 +42,11 @@ class Answer:
     body: bytes
     wire: int = 0
 
+    @property
+    def is_served(self) -> bool:
+        """Whether it has what was asked for; else it is an error or a refusal."""
+        return self.status == 200
+
 
 class HttpClient:
     """A keep-alive pool to one origin; the session is opened by the first `get`."""

@@ -9,7 +9,7 @@ import json
 import resource
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,16 @@ GROUPS = SPOT_OHLCV.default_groups
 KEY = "canary-key-7f3a"
 QUICK = HttpOptions(connect_timeout=0.5, total_timeout=0.5)
 PATIENT = HttpOptions(total_timeout=20.0)
+
+
+class Ears:
+    """What a source tells of its answers."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Mapping[str, str], bool]] = []
+
+    def __call__(self, headers: Mapping[str, str], *, served: bool) -> None:
+        self.heard.append((headers, served))
 
 
 @asynccontextmanager
@@ -158,15 +168,16 @@ async def test_listings_and_ranking() -> None:
 
 
 async def test_the_vendor_tells_the_time_and_who_it_is() -> None:
-    heard: list[Any] = []
-    async with running(SandboxOptions(now=NOW, seed=5)) as url, client(url, observe=heard.append) as source:
+    ears = Ears()
+    async with running(SandboxOptions(now=NOW, seed=5)) as url, client(url, observe=ears) as source:
         assert source.origin == ""
         assert abs(source.now() - time.time()) < 5
         await week(source)
         assert source.origin == "sandbox:5"
         assert 0 <= source.now() - NOW < 5
         assert source.calls == 1
-    assert "window=86400" in heard[0]["x-ratelimit-remaining-all"]
+    [(headers, served)] = ears.heard
+    assert ("window=86400" in headers["x-ratelimit-remaining-all"], served) == (True, True)
 
 
 async def test_an_answer_of_the_vendors_own_is_its_origin() -> None:
@@ -547,13 +558,13 @@ async def test_an_odd_date_leaves_our_clock(date: str) -> None:
 
 
 async def test_hostile_rate_limit_headers_do_no_harm() -> None:
-    heard: list[Any] = []
+    ears = Ears()
     odd = answering(b"", "429 Slow", Retry_After="9" * 4_000, X_RateLimit_Reset_All="x;window=0")
-    async with RawServer(odd) as server, client(server.url, observe=heard.append) as source:
+    async with RawServer(odd) as server, client(server.url, observe=ears) as source:
         with pytest.raises(RateLimited) as caught:
             await week(source)
     assert 0 <= caught.value.wait <= 3_600
-    assert len(heard) == 1
+    assert [served for _, served in ears.heard] == [False]
 
 
 LISTING = {

@@ -39,8 +39,8 @@ class Kit:
         self.bus.listen(self.events.append)
         self.tools = self.make_tools()
 
-    def observe(self, headers: Mapping[str, str]) -> None:
-        self.tools.permits.observe(headers)
+    def observe(self, headers: Mapping[str, str], *, served: bool = True) -> None:
+        self.tools.permits.observe(headers, served=served)
 
     def empty_cache(self) -> ReadThrough:
         return ReadThrough(MemoryCache(clock=self.clock.monotonic), self.clock, lambda: 0.0)

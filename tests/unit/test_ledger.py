@@ -71,6 +71,24 @@ def test_who_tells_no_limits_has_none() -> None:
     assert account.exchange("two", Report(0), 32, NOW).calls < 32
 
 
+def test_a_refusal_without_limits_says_nothing_of_them() -> None:
+    account = Account()
+    account.exchange("one", Report(0), 1, NOW)
+    assert account.exchange("one", Report(0, told=[Told({}, served=False)]), 32, NOW).calls == 1
+    account.exchange("one", Report(0, told=[Told({})]), 0, NOW)
+    assert account.exchange("one", Report(0, told=[Told({}, served=False)]), 32, NOW).calls == 32
+
+
+def test_what_does_not_tell_of_the_longest_limit_takes_no_place_among_the_others() -> None:
+    """Else an old answer that comes after it would be taken for the newest."""
+    account = known(8_000, minute=20)
+    cut_short = Told({60: Figures(1, 0, 7)})
+    account.exchange("one", Report(0, told=[cut_short, told(8_030, minute=50)]), 0, NOW)
+    assert {limit.seconds: limit.remaining for limit in account.limits.values()} == {60: 20, MONTH: 8_000}
+    account.exchange("one", Report(0, told=[cut_short]), 0, NOW + DOUBTED_SECONDS)
+    assert [*account.limits] == [60], "the account has no other limit any more"
+
+
 def test_plenty_is_claimed_at_once_and_what_is_tight_one_by_one() -> None:
     account = known(minute=80)
     assert account.exchange("one", Report(0), 32, NOW).calls == 32
