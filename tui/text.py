@@ -180,6 +180,16 @@ def age(seconds: float | None) -> str:
     return f"{hours}h{minutes:02d}" if hours < 48 else f"{hours // 24}d"
 
 
+def took(seconds: float | None) -> str:
+    """How long a call took in at most seven cells: `2.24us`, `400us`, `21.5ms`, `1.5s`, `17m`; `-` while unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return _NOTHING
+    for unit, name in ((1e-6, "us"), (1e-3, "ms"), (1.0, "s")):
+        if seconds < 999.5 * unit:
+            return f"{round(max(0.0, seconds) / unit, 3):.3g}{name}"
+    return age(seconds)
+
+
 def eta(seconds: float | None) -> str:
     """`0:04:12`, `2d 03h`; `-` while unknown."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:

@@ -44,6 +44,16 @@ def test_age(seconds: float | None, words: str) -> None:
     assert text.age(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1e-12, "0us"), (1.27e-6, "1.27us"), (4e-4, "400us"), (0.99951e-3, "1ms"), (0.0215, "21.5ms"), (1.5, "1.5s"),
+     (998, "998s"), (999.6, "17m"), (0, "0us"), (-1, "0us"), (None, "-"), (math.nan, "-"), (math.inf, "-")],
+)  # fmt: skip
+def test_how_long_a_call_took_fits_into_its_column(seconds: float | None, words: str) -> None:
+    assert text.took(seconds) == words
+    assert all(len(text.took(digits * 10.0**power)) <= 7 for digits in (1, 1.2345, 9.996) for power in range(-10, 9))
+
+
 def test_other_numbers() -> None:
     assert text.eta(252) == "0:04:12"
     assert text.eta(200_000) == "2d 07h"

@@ -73,13 +73,9 @@ def _tier_cell(tier: CacheSample, canvas: Canvas, name: str, _cells: int) -> tup
         case "bytes":
             return text.size(tier.bytes), "plain"
         case "p50" | "p99":
-            return _milliseconds(tier.latency_p50 if name == "p50" else tier.latency_p99), "dim"
+            return text.took(tier.latency_p50 if name == "p50" else tier.latency_p99), "dim"
     number = getattr(tier, name)
     return text.count(number), "bad" if name == "errors" and number else "plain"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1_000 * seconds:.3g}ms"
 
 
 def rates_view(state: ViewState, hours: Answer[Past], canvas: Canvas) -> View:

@@ -96,13 +96,9 @@ def _timing_line(timing: Timing, canvas: Canvas) -> Line:
             case "success":
                 return f"{100 * timing.success:.3g}%", "ok" if timing.success >= 1 else "warn"
             case "p50" | "p95":
-                return _took(getattr(timing, name)), "plain"
+                return text.took(getattr(timing, name)), "plain"
             case "times":
                 return text.count(timing.times), "plain"
         return str(getattr(timing, name)), "strong" if name == "operation" else "plain"
 
     return row(choose(TIMINGS, canvas.width), cell, canvas.glyphs)
-
-
-def _took(seconds: float) -> str:
-    return f"{1_000 * seconds:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"
