@@ -148,7 +148,10 @@ async def open_app(loaded: Loaded, kind: str, daemon: Daemon | None = None) -> A
             emit_only = runtime_directory(shared=True) / f"{name}.sock"
             await stack.enter_async_context(server.listening(emit_only, read_only=True, mode=0o660))
         await stack.enter_async_context(engine)
-        yield App(engine, tools.bus, server, socket, measures, Renewal(loaded, tools, evaluator, delivery))
+        try:
+            yield App(engine, tools.bus, server, socket, measures, Renewal(loaded, tools, evaluator, delivery))
+        finally:
+            engine.stopped.set()
         await evaluator.evaluate(engine)  # who ends after a minute has looked once at least
         with suppress(TapewatchError):  # who cannot write leaves the journal to the end of the engine
             await engine.flush()

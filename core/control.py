@@ -22,7 +22,7 @@ import msgspec
 
 from core import events
 from core.bus import Bus, Subscription
-from core.errors import ConfigError, EngineUnreachable, TapewatchError
+from core.errors import ConfigError, EngineGone, TapewatchError
 from core.events import PROTOCOL, Hello, Lost, Message, Reply
 
 MAX_LINE = 16 * 1024 * 1024
@@ -184,7 +184,7 @@ class ControlServer:
         try:
             result = await self._handle(command.command, command.args)
         except TapewatchError as error:
-            return Reply(id=command.id, ok=False, error=str(error))
+            return Reply(id=command.id, ok=False, error=str(error), is_leaving=isinstance(error, EngineGone))
         except Exception as error:  # a task boundary: a defect ends one command, in words
             return Reply(id=command.id, ok=False, error=f"defect: {type(error).__name__}: {error}")
         return Reply(id=command.id, ok=True, result=result)
@@ -214,13 +214,13 @@ class Connection:
 
     @classmethod
     async def open(cls, path: Path) -> "Connection":
-        """Raises EngineUnreachable when nobody answers, ConfigError when it speaks another protocol."""
+        """Raises EngineGone when nobody answers, ConfigError when it speaks another protocol."""
         try:
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
             async with asyncio.timeout(5):
                 hello = events.decode(await reader.readline())
         except (OSError, TimeoutError, msgspec.DecodeError, ValueError) as error:
-            raise EngineUnreachable(f"no engine answers on {path}: {error or type(error).__name__}") from error
+            raise EngineGone(f"no engine answers on {path}: {error or type(error).__name__}") from error
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             writer.close()
             theirs = hello.protocol if isinstance(hello, Hello) else "something else"
@@ -244,12 +244,12 @@ class Connection:
             self._is_gone = True
             for waiting in self._replies.values():
                 if not waiting.done():
-                    waiting.set_exception(EngineUnreachable("the engine went away before it answered"))
+                    waiting.set_exception(EngineGone("the engine went away before it answered"))
 
     async def command(self, name: str, **args: object) -> object:
-        """The engine's result. Raises TapewatchError with the engine's words when it refuses."""
+        """The engine's result. Raises TapewatchError with its words when it refuses, EngineGone when it ends."""
         if self._is_gone:
-            raise EngineUnreachable("the engine has gone away")
+            raise EngineGone("the engine has gone away")
         self._next_id += 1
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[self._next_id] = waiting
@@ -258,11 +258,11 @@ class Connection:
             await self._writer.drain()
             reply = await waiting
         except OSError as error:
-            raise EngineUnreachable(f"the engine went away: {error}") from error
+            raise EngineGone(f"the engine went away: {error}") from error
         finally:
             self._replies.pop(self._next_id, None)
         if not reply.ok:
-            raise TapewatchError(reply.error)
+            raise (EngineGone if reply.is_leaving else TapewatchError)(reply.error)
         return reply.result
 
     async def close(self) -> None:

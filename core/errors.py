@@ -87,6 +87,12 @@ class EngineUnreachable(TapewatchError):
     """No engine answers where one was expected."""
 
 
+class EngineGone(EngineUnreachable):
+    """The engine that holds the store ends, or has just ended: soon the store is free, or another engine's."""
+
+    exit_code = 75
+
+
 class OutputError(TapewatchError):
     """A file or directory for output cannot be written."""
 

@@ -398,11 +398,15 @@ class Lost(Event, frozen=True, kw_only=True, tag="lost"):
 
 
 class Reply(Event, frozen=True, kw_only=True, tag="reply"):
-    """Answer to a command with the same `id`; `error` is empty on success."""
+    """Answer to a command with the same `id`; `error` is empty on success.
+
+    `is_leaving` says that the engine refused because it ends: the next one on the store takes the same command.
+    """
 
     id: int
     ok: bool
     error: str = ""
+    is_leaving: bool = False
     result: object = None
 
 

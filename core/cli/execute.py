@@ -29,7 +29,7 @@ from core.cli.report import (
 from core.config import Loaded, key_fingerprint
 from core.control import Connection
 from core.engine.quotes import quote_object
-from core.errors import ConfigError, StoreBusy, TapewatchError
+from core.errors import ConfigError, EngineGone, StoreBusy, TapewatchError
 from core.events import AnyEvent, RunSummary, Snapshot
 from core.operations import Operation
 from core.stores import sqlite_path
@@ -171,16 +171,8 @@ class _Executor:
         has_said = False
         while True:
             try:
-                if self._detach:
-                    return await self._to_engine_of_its_own(batch)
-                async with open_app(self._loaded, "command") as app:
-                    is_served = any(operation.enable_monitoring for operation in batch.operations)
-                    async with watching(app, self._watched, is_served=is_served):
-                        return await self._run_here(app, batch)
-            except StoreBusy as busy:
-                found = await find(self._loaded)
-                if found is not None and found.takes_jobs:
-                    return await self._hand_over(found, batch)
+                return await self._where_it_is_taken(batch)
+            except (StoreBusy, EngineGone) as busy:
                 if time.monotonic() >= deadline:
                     raise
                 if not has_said:
@@ -188,6 +180,21 @@ class _Executor:
                     has_said = True
             if await self._interrupted_within(POLL_SECONDS):
                 return []
+
+    async def _where_it_is_taken(self, batch: Batch) -> list[dict[str, Any]]:
+        """Raises StoreBusy for an engine that takes no jobs, EngineGone for one that ends: what it had not begun."""
+        try:
+            if self._detach:
+                return await self._to_engine_of_its_own(batch)
+            async with open_app(self._loaded, "command") as app:
+                is_served = any(operation.enable_monitoring for operation in batch.operations)
+                async with watching(app, self._watched, is_served=is_served):
+                    return await self._run_here(app, batch)
+        except StoreBusy:
+            found = await find(self._loaded)
+            if found is None or not found.takes_jobs:
+                raise
+            return await self._hand_over(found, batch)
 
     async def _interrupted_within(self, seconds: float) -> bool:
         try:

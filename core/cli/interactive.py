@@ -88,22 +88,21 @@ async def serve_engine(loaded: Loaded, linger: float | None) -> int:
     with Interrupts().watching() as interrupts:
         async with open_app(loaded, "dashboard") as app:
             words(f"engine {app.engine.name} ready {iso(app.engine.tools.clock.wall())} on {app.socket}")
-            waits = [
-                asyncio.create_task(app.engine.stopped.wait()),
-                asyncio.create_task(interrupts.event.wait()),
-                asyncio.create_task(_until_idle(app, loaded.settings.engine.linger_seconds)),
-            ]
+            idling = asyncio.create_task(_stop_when_idle(app, loaded.settings.engine.linger_seconds))
+            waits = [asyncio.create_task(event.wait()) for event in (app.engine.stopped, interrupts.event)]
             warming = [asyncio.create_task(warm_on_start(app.engine))] if loaded.settings.caching.warm_on_start else []
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in [*waits, *warming]:
+            for task in [idling, *waits, *warming]:
                 task.cancel()
     return interrupts.exit_code if interrupts.number else 0
 
 
-async def _until_idle(app: App, linger: float) -> None:
+async def _stop_when_idle(app: App, linger: float) -> None:
+    """Nothing may come between the last look and the end: who asks for a job then is told to come again."""
     clock = app.engine.tools.clock
     idle_since = clock.monotonic()
     while clock.monotonic() - idle_since < linger:
         await clock.sleep(min(1.0, linger / 4 + 0.05))
         if app.engine.active or app.server.clients:
             idle_since = clock.monotonic()
+    app.engine.stopped.set()

@@ -19,7 +19,7 @@ from core.engine.runner import Runner
 from core.engine.samples import slow_samples
 from core.engine.supervisor import Supervisor
 from core.engine.tools import Tools
-from core.errors import StoreUnavailable, TapewatchError
+from core.errors import EngineGone, StoreUnavailable, TapewatchError
 from core.events import STORE, CacheSample, EngineSample, LogLine, QuotaSample, RunSummary
 from core.failpoints import failpoint
 from core.operations import Operation
@@ -53,7 +53,7 @@ def new_run_id(now: float) -> str:
 
 
 class Engine:
-    """Runs jobs until it is stopped. `concurrent_jobs` run at once, the others wait in order."""
+    """Runs jobs, `concurrent_jobs` at once, the others after them, until it is `stopped`: then it takes no more."""
 
     def __init__(self, name: str, tools: Tools, concurrent_jobs: int = 4, services: Sequence[Service] = ()) -> None:
         self.name = name
@@ -112,14 +112,17 @@ class Engine:
         return [job for job in self.jobs.values() if job.finished is None]
 
     def submit(self, operation: Operation) -> Job:
-        """Queue a job; it starts as soon as there is a place."""
+        """Queue a job; it starts as soon as there is a place. Raises EngineGone as `submit_batch`."""
         return self.submit_batch(Batch(operations=(operation,)))[0]
 
     def submit_batch(self, batch: Batch, run_ids: Sequence[str] = ()) -> list[Job]:
         """Queue a job an operation; each starts as soon as there is a place and what it needs has ended.
 
         `run_ids` are what `new_run_ids` gave for it, for who has to know them before there is a job.
+        Raises EngineGone when the engine is stopped: a job that is taken then would only be cancelled.
         """
+        if self.stopped.is_set():
+            raise EngineGone("the engine is about to end and takes no new jobs")
         run_ids = run_ids or self.new_run_ids(len(batch.operations))
         jobs = [self._queue(operation, run_id) for operation, run_id in zip(batch.operations, run_ids, strict=True)]
         run = BatchRun(batch, jobs)

@@ -13,7 +13,7 @@ import msgspec
 from core.engine.engine import Engine
 from core.engine.job import Job
 from core.engine.schedule_states import state_of
-from core.errors import ConfigError, TapewatchError
+from core.errors import ConfigError, EngineGone, TapewatchError
 from core.events import LogLine, ScheduleChanged
 from core.schedule import COUNTED_MISSES, QUEUE, Due, Pause, Schedule, due, followed, next_runs, unseen
 from core.stores.ticks import CLAIMED, DONE, FAILED, SKIPPED, Stranded, Tick
@@ -63,7 +63,9 @@ class Scheduler:
             raise
 
     async def look(self, engine: Engine) -> None:
-        """Begin what is due now. Raises StoreError."""
+        """Begin what is due now, unless the engine is about to end: then it is the next one's. Raises StoreError."""
+        if engine.stopped.is_set():
+            return
         tools, now = engine.tools, engine.tools.clock.wall()
         tools.heartbeats.beat(self.name, LATE_SECONDS)
         for left in await tools.store.stranded_ticks(engine.name):
@@ -209,6 +211,8 @@ class Scheduler:
             if jobs := await self._submit(engine, schedule, tick):
                 await asyncio.gather(*(engine.wait(job) for job in jobs))
                 await engine.tools.store.end_tick(tick, *_end_of(jobs))
+        except EngineGone as gone:
+            self._say(engine, f"{schedule.name}: {gone}; the next one takes its run of {iso(tick.tick)} up")
         except TapewatchError as error:
             self._say(engine, f"{schedule.name}: {clean(str(error), 400)}", "error")
 

@@ -1,13 +1,25 @@
 """One engine a store: who comes second hands its job over, waits, or is told to come back later."""
 
+import asyncio
 import json
+import os
 import re
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e_program import PROMPTLY, Client, Program, Sandbox, until
+
+from core.bus import Bus
+from core.control import ControlServer
+from core.errors import EngineGone
+from core.events import PROTOCOL, Hello
+from core.stores.lock import EngineLock, Holder, login_name, read_holder
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +89,59 @@ def test_an_engine_ends_by_itself_when_nobody_needs_it(tapewatch: Program) -> No
     assert engine.done().code == 0
     assert not tapewatch.socket_of(engine).exists()
     assert tapewatch("status", "--output", "json", code=0).json["engine"] is None
+
+
+@contextmanager
+def about_to_end(program: Program) -> Iterator[list[str]]:
+    """An engine on the store that takes no new jobs, for as long as this lasts, and the commands that it refused."""
+    path, refused, ended = program.processes.runtime / "leaving.sock", list[str](), threading.Event()
+    source, pid = sandbox_of(program).url, os.getpid()
+    holder = Holder(pid, "dashboard", str(path), PROTOCOL, time.time(), login_name(), source)
+
+    def hello(read_only: bool) -> Hello:
+        return Hello(
+            protocol=PROTOCOL, engine="e", pid=pid, version="", store="", source=source, kind="", read_only=read_only
+        )
+
+    async def refuse(command: str, _args: object) -> object:
+        refused.append(command)
+        raise EngineGone("the engine is about to end")
+
+    async def serve() -> None:
+        async with ControlServer(Bus(time.time), hello, refuse).listening(path):
+            lock.acquire(holder)
+            await asyncio.to_thread(ended.wait)
+
+    lock, thread = EngineLock(str(program.db)), threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        until(lambda: read_holder(lock.path) is not None, "the engine")
+        yield refused
+    finally:
+        lock.release()
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("detach", [(), ("--detach",)])
+def test_what_an_engine_that_is_about_to_end_does_not_take_is_done_all_the_same(
+    tapewatch: Program, detach: tuple[str, ...]
+) -> None:
+    """By the command itself once the store is free, or by an engine that it starts."""
+    tapewatch.env["TAPEWATCH_ENGINE__LINGER_SECONDS"] = "0.3"
+    with about_to_end(tapewatch) as refused:
+        command = tapewatch.start(*QUICK, *detach)
+        command.says("waiting: the engine is about to end")
+    assert command.done().code == 0
+    assert set(refused) == {"submit_batch"}
+    until_state(tapewatch, "complete")
+    assert tapewatch.store.one("SELECT count(*) FROM spot_ohlcv") == 7
+
+
+def test_a_command_that_waits_for_such_an_engine_gives_up_in_time(tapewatch: Program) -> None:
+    with about_to_end(tapewatch):
+        ended = tapewatch(*QUICK, "--lock_wait", "0", code=75)
+    assert ended.err.endswith("the engine is about to end\n")
 
 
 def test_detach_returns_and_the_job_goes_on(slow: Program) -> None:

@@ -14,7 +14,7 @@ from core.datasets import SPOT_OHLCV, SeriesKey
 from core.engine.commands import Commands
 from core.engine.engine import FINISHED_JOBS, TICK_SECONDS, Engine, new_run_id
 from core.engine.job import Job
-from core.errors import ConfigError, Malformed, RateLimited, StoreError, TapewatchError, Transient
+from core.errors import ConfigError, EngineGone, Malformed, RateLimited, StoreError, TapewatchError, Transient
 from core.events import AlertChanged, CacheSample, EngineSample, JobChanged, LogLine, QuotaSample, RunSummary
 from core.windows import Window, intersect, iso, parse_time, subtract
 from tests.fakes import Call, bar
@@ -99,6 +99,10 @@ async def test_commands_of_the_socket(kit: Kit) -> None:
         assert not running.stopped.is_set()
         await Commands(running).handle("stop", {})
         assert running.stopped.is_set()
+        with pytest.raises(EngineGone, match="about to end and takes no new jobs"):
+            await Commands(running).handle("retry", {"job": job.id})
+        assert len(running.jobs) == 2
+        assert await Commands(running).handle("clear_cache", {})
 
 
 def plain() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -143,6 +144,29 @@ async def test_a_clock_that_is_set_makes_no_storm(kit: Kit, jump: float) -> None
     assert sum(tick.state == DONE for tick in await ticks(kit)) >= 9
 
 
+@pytest.mark.simulated
+async def test_an_engine_that_is_about_to_end_leaves_its_tick_to_the_next(kit: Kit) -> None:
+    scheduler, begin = Scheduler(schedules(), "host"), kit.store.begin_tick
+    async with Engine("one", kit.tools, services=[scheduler]) as engine:
+
+        async def begin_and_stop(*args: Any) -> bool:
+            engine.stopped.set()
+            return bool(await begin(*args))
+
+        kit.store.begin_tick = begin_and_stop  # type: ignore[method-assign]
+        await kit.clock.sleep(3 * MINUTE)
+        assert kit.source.history_calls() == []
+    kit.store.begin_tick = begin  # type: ignore[method-assign]
+    async with Engine("two", kit.tools, services=[Scheduler(schedules(), "host")]):
+        await kit.clock.sleep(5)
+    new, left, *_ = await ticks(kit)
+    assert [(each.tick, each.engine, each.state) for each in (new, left)] == [
+        (NOW, "one", SKIPPED),
+        (NOW + MINUTE, "two", DONE),
+    ]
+    assert len(kit.source.history_calls()) == len(NAMES)
+
+
 class Mortal:
     """One of several engines on a database, with a vendor of its own. It dies after a step, as far as others see."""
 
@@ -160,7 +184,8 @@ class Mortal:
     async def start(self, dies_after: str = "") -> None:
         """Dies once this work has been done in the database for a tick of its own, or for its runs."""
         store = await open_store(self._url, self._clock.wall, self.name)
-        holder = Holder(os.getpid(), "serve", "", 1, self._clock.wall(), name=self.name, host=self.name)
+        # Others see by the true time of its process whether it lives.
+        holder = Holder(os.getpid(), "serve", "", 1, time.time(), name=self.name, host=self.name)
         await store.enter(holder, "1")
         self.kit = Kit(waited_for(store), self._clock)  # type: ignore[arg-type]
         done = store._db.run

@@ -10,7 +10,7 @@ from dashboard_fakes import FakeConnection, FakeEngine, hello, job
 
 from core.bus import Bus
 from core.control import Connection, ControlServer
-from core.errors import EngineUnreachable, TapewatchError
+from core.errors import EngineGone, EngineUnreachable, TapewatchError
 from core.events import Hello, Message, Snapshot
 from tui.app import Dashboard, DashboardOptions
 from tui.client import LONGEST_WAIT, EngineLink
@@ -98,6 +98,8 @@ async def test_over_a_socket(tmp_path: Path) -> None:
         asked.append((name, args))
         if name == "retry":
             raise TapewatchError("nothing failed")
+        if name == "submit":
+            raise EngineGone("about to end")
         return {"ok": True}
 
     def greet(_read_only: bool) -> Hello:
@@ -117,7 +119,9 @@ async def test_over_a_socket(tmp_path: Path) -> None:
             assert await link.command("hold", job="j-0001") == {"ok": True}
             with pytest.raises(TapewatchError, match="nothing failed"):
                 await link.command("retry", job="j-0001")
-            assert asked == [("hold", {"job": "j-0001"}), ("retry", {"job": "j-0001"})]
+            with pytest.raises(EngineGone, match="about to end"):
+                await link.command("submit")
+            assert asked == [("hold", {"job": "j-0001"}), ("retry", {"job": "j-0001"}), ("submit", {})]
         await ear.until(lambda: ear.links[-1].phase == "lost")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
