@@ -59,7 +59,8 @@ def states(program: Program) -> list[str]:
 
 def until_state(program: Program, state: str) -> None:
     """Waits for the newest run of the journal to be in `state`."""
-    until(lambda: program.store.all("SELECT state FROM run ORDER BY created DESC")[0]["state"] == state, state)
+    newest = "SELECT state FROM run ORDER BY created DESC LIMIT 1"
+    until(lambda: [run["state"] for run in program.store.all(newest)] == [state], state)
 
 
 def test_a_command_hands_its_job_to_the_engine_and_follows_it(tapewatch: Program) -> None:
