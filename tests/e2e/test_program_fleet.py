@@ -130,16 +130,23 @@ def bought_twice(calls: Sequence[Call]) -> list[tuple[str, Any, Any]]:
 
 def assert_side_by_side(fleet: Fleet, jobs: Sequence[Sequence[str]], folder: Path) -> None:
     started = [fleet.start(*job) for job in jobs]
-    # All are seen from anywhere while they are at it.
-    seen: set[int] = set()
+    # All are seen from anywhere while they are at it; `status` takes as long as some of them do, where others work too.
+    pids, seen = {each.pid for each in started}, set[int]()
+
+    def at_work() -> set[int]:
+        return {pid for (pid,) in fleet.sql("SELECT pid FROM tapewatch.engine")}
 
     def are_seen() -> bool:
-        seen.update(engine["pid"] for engine in fleet.status()["engines"])
-        return seen == {each.pid for each in started} or not any(each.is_running for each in started)
+        seen.update(at_work())
+        return seen == pids or not any(each.is_running for each in started)
 
-    until(are_seen, "every engine in status")
+    until(lambda: fleet.sql("SELECT to_regclass('tapewatch.engine')")[0][0], "the tables")
+    until(are_seen, "every engine in the store")
+    shown = {engine["pid"] for engine in fleet.status()["engines"]}
+    still = at_work()
     ended = [each.done(300) for each in started]
-    assert seen == {each.pid for each in started}
+    assert seen == pids
+    assert still <= shown <= pids
     assert {each.code for each in ended} == {0}, ended
     summaries = [each.json for each in ended]
     assert {summary["status"] for summary in summaries} == {"complete"}
