@@ -6,6 +6,7 @@
     ├── RoomRefused           the user: the plan needs more of the disk than a run may take
     ├── QuotaExhausted        time: the vendor's limit resets later than the run may wait
     ├── EngineUnreachable     the user: no engine answers on the socket
+    │   └── EngineGone        time: the engine ends, and the store is free soon
     ├── OutputError           the user: a file for output cannot be written
     ├── CacheUnavailable      nobody: a shared cache is away, and memory goes on
     ├── DeliveryError         a message could not be delivered
