@@ -116,22 +116,30 @@ def read_only(place: Place) -> Iterator[None]:
 def crowded(place: Place) -> Iterator[None]:
     with closing(asyncio.new_event_loop()) as loop:
         crowd = loop.run_until_complete(come(place.server.url()))
-        yield
-        for connection in crowd:
-            loop.run_until_complete(connection.close())
+        try:
+            yield
+        finally:
+            for connection in crowd:
+                loop.run_until_complete(connection.close())
 
 
 async def come(url: str) -> list[asyncpg.Connection]:
-    """As many as there is room for: whoever is quickest has the places of those that are thrown out."""
+    """As many as there is room for: whoever is quickest has the places of those that are thrown out.
+
+    A place is free a moment after who had it is seen no more, so a single refusal does not say that there is none.
+    """
     first = await asyncpg.connect(url)
-    crowd, ours = [first], "FROM pg_stat_activity WHERE application_name = 'tapewatch'"
-    is_full = False
-    while not is_full or await first.fetchval(f"SELECT count(*) {ours}"):
-        await first.execute(f"SELECT pg_terminate_backend(pid) {ours}")
+    crowd, refused = [first], 0
+    while refused < 20:
+        thrown_out = await first.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tapewatch'"
+        )
         try:
             crowd.append(await asyncpg.connect(url))
+            refused = 0
         except asyncpg.TooManyConnectionsError:
-            is_full = True
+            refused = 0 if thrown_out else refused + 1
+            await first.execute("SELECT pg_sleep(0.01)")
     return crowd
 
 
