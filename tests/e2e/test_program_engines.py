@@ -26,10 +26,10 @@ class Pair:
     first: Started
     second: Started
 
-    def submit(self, engine: Started, instrument: str) -> str:
-        """A job of that engine, half-way done."""
+    def submit(self, engine: Started, instrument: str, start: str = "2023-01-01") -> str:
+        """A job of that engine, half-way done; it takes five seconds a year."""
         operation = {"data_type": "spot_ohlcv", "market": "kraken", "instrument": instrument, "interval": "1h"}
-        operation |= {"start": "2023-01-01", "end": "2025-05-01", "parallel_workers": 1}
+        operation |= {"start": start, "end": "2025-05-01", "parallel_workers": 1}
         with Client(self.program.socket_of(engine)) as client:
             job = str(client.ask("submit", **operation)["result"]["job"])
         until(lambda: instrument in self.asked(), "a call")
@@ -130,7 +130,10 @@ def test_following_finds_an_engine_that_takes_no_jobs(program: Program) -> None:
 
 def test_an_engine_on_another_host_is_named(pair: Pair) -> None:
     program = pair.program
-    there, here = pair.submit(pair.first, "BTC-USD"), pair.submit(pair.second, "ETH-USD")
+    there, here = (
+        pair.submit(pair.first, "BTC-USD", start="2017-01-01"),
+        pair.submit(pair.second, "ETH-USD", start="2017-01-01"),
+    )
     pid = pair.first.pid
     # As it looks from another machine: it cannot be asked from here, and lives as long as it says so.
     run_sql(pair.url, "UPDATE tapewatch.engine SET machine = 'another', host = 'db-2' WHERE pid = $1", pid)
@@ -151,7 +154,7 @@ def test_an_engine_on_another_host_is_named(pair: Pair) -> None:
 
 def test_a_dropped_series_must_not_be_at_work(pair: Pair) -> None:
     program = pair.program
-    job = pair.submit(pair.second, "BTC-USD")
+    job = pair.submit(pair.second, "BTC-USD", start="2017-01-01")
     refused = program("series", "drop", SERIES.format("BTC-USD"), "--yes", code=75)
     assert f"pid {pair.second.pid}" in refused.sentence
     program("jobs", "cancel", job, code=0)
